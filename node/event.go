@@ -1,0 +1,114 @@
+package node
+
+// An Event is something that happened to the node: the only way in is [Node.Step]. The set of
+// variants is closed. An event may be reused by its owner once Step has returned.
+type Event interface{ isEvent() }
+
+// Tick lets time pass.
+type Tick struct {
+	// Elapsed counts ticks by the monotonic clock since the last one, those missed included. An
+	// election timer ages by one at most, so that a process that slept does not campaign before it
+	// has heard what came meanwhile; everything else ages by all of them.
+	Elapsed int
+}
+
+// Receive delivers a message from a peer, or from anybody: the node checks it.
+type Receive struct{ Message Message }
+
+// Propose asks the leader to append commands, in this order. The node keeps the bytes. The answer
+// is any mix of [Accepted] and [Rejected] that covers the batch.
+type Propose struct{ Commands [][]byte }
+
+// Synced says that everything staged in the log up to Seq is durable. Syncs may be merged: a
+// Synced covers those with lower numbers.
+type Synced struct{ Seq uint64 }
+
+// EntriesRead answers a [ReadEntries].
+type EntriesRead struct {
+	// For, Lo and Hi are those of the request.
+	For    ID
+	Lo, Hi Index
+	// Entries start at Lo, may be fewer than asked for, and are empty if they could not be read,
+	// as when they have been compacted away meanwhile.
+	Entries []Entry
+}
+
+// RequestSnapshot asks for a snapshot of what has been applied, whether it is due or not.
+type RequestSnapshot struct{}
+
+// Snapshotted says that the snapshot asked for by [TakeSnapshot] is durable, file and directory.
+type Snapshotted struct {
+	// Meta is that of the TakeSnapshot, with the Handle set by the driver.
+	Meta SnapshotMeta
+}
+
+// SnapshotFailed says that the snapshot asked for by [TakeSnapshot] did not come about.
+type SnapshotFailed struct{ Index Index }
+
+// SnapshotReceived says that the state of a leader's snapshot has arrived and is durable.
+type SnapshotReceived struct {
+	// Message is the offer that the state came with.
+	Message *InstallSnapshot
+	// Handle is the driver's own name for the received state.
+	Handle any
+}
+
+// SnapshotSent says how the sending asked for by [SendSnapshot] ended. Each ends in exactly one.
+type SnapshotSent struct {
+	Peer ID
+	// OK is false if the peer has not received the whole snapshot.
+	OK bool
+}
+
+// Restored says that the machine has taken over the snapshot of a [RestoreSnapshot].
+type Restored struct{ Index Index }
+
+// AddMember asks the leader to add a learner. The answer is [Accepted] or [Rejected].
+type AddMember struct {
+	ID      ID
+	Address string
+}
+
+// Promote asks the leader to make a learner a voter, once it has all but caught up (§4.2.1).
+type Promote struct{ ID ID }
+
+// Demote asks the leader to make a voter a learner.
+type Demote struct{ ID ID }
+
+// RemoveMember asks the leader to remove a member, itself included.
+type RemoveMember struct{ ID ID }
+
+// TransferLeadership asks the leader to hand over to Target (§3.10). The answer is [Rejected] or,
+// when it has been decided, [TransferEnded].
+type TransferLeadership struct{ Target ID }
+
+// ReadIndex asks for an index at which a read is linearizable (§6.4), on any member. The answer is
+// [ReadReady] or [ReadFailed] with the same ID.
+type ReadIndex struct{ ID uint64 }
+
+// Unreachable says that messages to Peer are likely to have been lost.
+type Unreachable struct{ Peer ID }
+
+// Campaign asks a voter to stand for election now rather than when its timer says so. It has no
+// effect on a leader or on a member that may not campaign.
+type Campaign struct{}
+
+func (*Tick) isEvent()               {}
+func (*Receive) isEvent()            {}
+func (*Propose) isEvent()            {}
+func (*Synced) isEvent()             {}
+func (*EntriesRead) isEvent()        {}
+func (*RequestSnapshot) isEvent()    {}
+func (*Snapshotted) isEvent()        {}
+func (*SnapshotFailed) isEvent()     {}
+func (*SnapshotReceived) isEvent()   {}
+func (*SnapshotSent) isEvent()       {}
+func (*Restored) isEvent()           {}
+func (*AddMember) isEvent()          {}
+func (*Promote) isEvent()            {}
+func (*Demote) isEvent()             {}
+func (*RemoveMember) isEvent()       {}
+func (*TransferLeadership) isEvent() {}
+func (*ReadIndex) isEvent()          {}
+func (*Unreachable) isEvent()        {}
+func (*Campaign) isEvent()           {}

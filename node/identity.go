@@ -1,0 +1,110 @@
+package node
+
+// identity knows the peers' storages apart. A peer whose storage was lost has forgotten what it
+// promised, so what its next life says must not count as its own (see [Incarnation]).
+type identity struct {
+	// met are the lives first met of peers whose life the configuration does not name.
+	met []Acquaintance
+}
+
+func (i *identity) load(log Log) { i.met = log.Met() }
+
+func (i *identity) of(id ID) Incarnation {
+	for _, a := range i.met {
+		if a.ID == id {
+			return a.Incarnation
+		}
+	}
+	return 0
+}
+
+func (i *identity) set(a Acquaintance) {
+	for k := range i.met {
+		if i.met[k].ID == a.ID {
+			i.met[k] = a
+			return
+		}
+	}
+	i.met = append(i.met, a)
+}
+
+// knownAs returns the life by which a peer goes: that of the configuration, or the first met.
+func (n *Node) knownAs(id ID) Incarnation {
+	if m, ok := n.members.current().Member(id); ok && m.Incarnation != 0 {
+		return m.Incarnation
+	}
+	return n.identity.of(id)
+}
+
+// isKnownLife notes the life of a member that is met for the first time, and tells whether the
+// sender is the one that is known. Nothing is noted of strangers.
+func (n *Node) isKnownLife(from ID, incarnation Incarnation) bool {
+	if known := n.knownAs(from); known != 0 {
+		return known == incarnation
+	}
+	if _, ok := n.members.current().Member(from); ok {
+		a := Acquaintance{ID: from, Incarnation: incarnation}
+		n.identity.set(a)
+		n.persistMet(a)
+	}
+	return true
+}
+
+// mayVoteFor tells whether a candidate is the life of its member that is known here. Another one
+// would lead without the votes that the first one gave; it is told so.
+func (n *Node) mayVoteFor(m Message) bool {
+	h := m.Head()
+	if n.isKnownLife(h.From, h.FromIncarnation) {
+		return true
+	}
+	n.refuse(m)
+	return false
+}
+
+// refuse tells a sender that it is known by another life.
+func (n *Node) refuse(m Message) {
+	h := m.Head()
+	known := n.knownAs(h.From)
+	n.fault(m, FaultIncarnation, "it is known as %x, and claims to be %x", uint64(known), uint64(h.FromIncarnation))
+	n.out.send(n.out.refusals.put(Refusal{Header: n.replyTo(m), Known: known}))
+}
+
+func (n *Node) handleRefusal(m *Refusal) {
+	n.out.add(n.out.disowned.put(Disowned{By: m.From, Known: m.Known}))
+}
+
+// commitIncarnations has the group agree on the lives of members that only this leader has met.
+func (n *Node) commitIncarnations() {
+	if n.role != Leader || n.changeRefused() != nil || n.disk.metSeq > n.disk.synced {
+		return
+	}
+	current := n.members.current()
+	filled := current
+	for _, m := range current.Members {
+		life := n.identity.of(m.ID)
+		if m.ID == n.id {
+			life = n.incarnation
+		}
+		if m.Incarnation == 0 && life != 0 {
+			m.Incarnation = life
+			filled = filled.with(m)
+		}
+	}
+	if !filled.Equal(current) {
+		n.appendConfiguration(filled)
+	}
+}
+
+// forgetStrangers drops the lives of those who are no members any more, so that they can come back
+// as new ones.
+func (n *Node) forgetStrangers() {
+	kept := n.identity.met[:0]
+	for _, a := range n.identity.met {
+		if _, ok := n.members.current().Member(a.ID); ok {
+			kept = append(kept, a)
+		} else {
+			n.persistMet(Acquaintance{ID: a.ID})
+		}
+	}
+	n.identity.met = kept
+}

@@ -1,0 +1,92 @@
+package node
+
+import "fmt"
+
+// require panics, and latches, when what the node has computed itself is impossible.
+func (n *Node) require(holds bool, format string, args ...any) {
+	if !holds {
+		n.broken(fmt.Sprintf(format, args...))
+	}
+}
+
+func (n *Node) broken(detail string) {
+	err := &InvariantError{ID: n.id, Role: n.role, Term: n.hard.Term, Commit: n.commit, Detail: detail}
+	n.err = err
+	panic(err)
+}
+
+// checked values of the last step, to see that nothing goes backwards.
+type checkpoint struct {
+	term            Term
+	vote            ID
+	commit, applied Index
+}
+
+// checkCheap looks, after every step, at what must never go back.
+func (n *Node) checkCheap() {
+	last := &n.checkpoint
+	if n.hard.Term < last.term || n.commit < last.commit || n.applied < last.applied ||
+		n.applied > n.commit || n.applied > n.disk.durable || n.commit > n.terms.last ||
+		(n.hard.Term == last.term && last.vote != None && n.hard.Vote != last.vote) {
+		n.broken(fmt.Sprintf("after %+v: term %d, vote %d, commit %d, applied %d, durable %d, last %d",
+			*last, n.hard.Term, n.hard.Vote, n.commit, n.applied, n.disk.durable, n.terms.last))
+	}
+	*last = checkpoint{term: n.hard.Term, vote: n.hard.Vote, commit: n.commit, applied: n.applied}
+}
+
+// checkFully looks at everything that must hold between steps.
+func (n *Node) checkFully() {
+	n.require((n.lead != nil) == (n.role == Leader), "leadership without the role, or the role without it")
+	n.require(n.role != Leader || n.leader == n.id, "a leader that follows %d", n.leader)
+	n.require(n.log.LastIndex() == n.terms.last, "the log ends at %d, the terms at %d", n.log.LastIndex(), n.terms.last)
+	n.require(n.log.FirstIndex() == n.terms.base+1, "the log starts at %d, the terms at %d", n.log.FirstIndex(), n.terms.base+1)
+	n.require(n.hard.Term >= n.terms.lastTerm(), "the log ends in term %d", n.terms.lastTerm())
+	stored := n.log.HardState()
+	n.require(stored.Term == n.hard.Term && stored.Vote == n.hard.Vote && stored.VoteIncarnation == n.hard.VoteIncarnation,
+		"the log holds %+v, and not %+v", stored, n.hard)
+	n.require(n.disk.durable <= n.terms.last, "durable to %d, and the log ends at %d", n.disk.durable, n.terms.last)
+	n.require(n.disk.synced <= n.disk.seq, "synced %d of %d", n.disk.synced, n.disk.seq)
+	n.checkTerms()
+	n.checkConfigurations()
+	if n.lead != nil {
+		n.checkProgress()
+	}
+}
+
+func (n *Node) checkTerms() {
+	next, term := n.terms.base+1, n.terms.baseTerm
+	for i, run := range n.terms.runs {
+		n.require(run.first >= next && (i > 0 || run.first == next), "run of terms %d starts at %d", i, run.first)
+		n.require(run.term > term || i == 0 && run.term >= term, "run of terms %d has term %d after %d", i, run.term, term)
+		n.require(run.first <= n.terms.last, "run of terms %d is empty", i)
+		stored, err := n.log.Term(run.first)
+		n.require(err == nil && stored == run.term, "index %d has term %d in the log, %d here (%v)", run.first, stored, run.term, err)
+		next, term = run.first+1, run.term
+	}
+}
+
+func (n *Node) checkConfigurations() {
+	last := Index(0)
+	for _, h := range n.members.history {
+		n.require(h.index > last && h.index <= n.terms.last, "configuration at %d after %d", h.index, last)
+		last = h.index
+	}
+}
+
+func (n *Node) checkProgress() {
+	own := 0
+	for _, p := range n.lead.peers {
+		n.require(p.match < p.next, "member %d: match %d, next %d", p.id, p.match, p.next)
+		n.require(p.next <= n.terms.last+1, "member %d: next %d, and the log ends at %d", p.id, p.next, n.terms.last)
+		n.require(p.round <= n.lead.round, "member %d: round %d of %d", p.id, p.round, n.lead.round)
+		bytes := 0
+		for i := range p.window.flights.count {
+			bytes += p.window.flights.at(i).bytes
+		}
+		n.require(bytes == p.window.bytes, "member %d: %d bytes in flight, counted %d", p.id, bytes, p.window.bytes)
+	}
+	for i := range n.lead.uncommitted.batches.count {
+		own += n.lead.uncommitted.batches.at(i).bytes
+	}
+	n.require(own == n.lead.uncommitted.bytes, "%d bytes uncommitted, counted %d", own, n.lead.uncommitted.bytes)
+}

@@ -1,0 +1,210 @@
+package node
+
+// snapshots is what a member knows of the snapshots that it takes and restores.
+type snapshots struct {
+	// index is that of the log's snapshot.
+	index Index
+	// taking is the index of the one that has been asked for, or zero.
+	taking Index
+	// attempted is the applied index when one was last asked for: the next is due a crossing later.
+	attempted Index
+	// restoring is the index of the one that the machine is taking over, or zero.
+	restoring Index
+	// due: the machine must be told, in the first step after a start, to restore.
+	due bool
+}
+
+// restoreAtStart has the machine take over the log's snapshot when the node starts.
+func (n *Node) restoreAtStart() {
+	if n.snapshots.due {
+		n.snapshots.due = false
+		n.out.add(n.out.restores.put(RestoreSnapshot{Meta: n.log.Snapshot()}))
+	}
+}
+
+// takeSnapshotIfDue asks for a snapshot once per crossing of the threshold, while none is under way.
+func (n *Node) takeSnapshotIfDue() {
+	if n.snapshots.taking != 0 || n.snapshots.restoring != 0 || n.cfg.SnapshotEntries == Unlimited {
+		return
+	}
+	if since := n.applied - max(n.snapshots.index, n.snapshots.attempted); since >= Index(n.cfg.SnapshotEntries) {
+		n.takeSnapshot()
+	}
+}
+
+func (n *Node) requestSnapshot() {
+	if n.snapshots.taking != 0 || n.snapshots.restoring != 0 || n.applied <= n.snapshots.index {
+		n.reject(0, 1, ErrNothingToSnapshot)
+		return
+	}
+	n.takeSnapshot()
+}
+
+func (n *Node) takeSnapshot() {
+	term, ok := n.terms.term(n.applied)
+	n.require(ok, "the term of %d, which is applied, is not known", n.applied)
+	in := n.members.at(n.applied)
+	n.snapshots.taking, n.snapshots.attempted = n.applied, n.applied
+	n.out.add(n.out.takes.put(TakeSnapshot{Meta: SnapshotMeta{
+		Index: n.applied, Term: term, Configuration: in.configuration, ConfigurationIndex: in.index,
+	}}))
+}
+
+// snapshotted releases entries that a durable snapshot covers, but for a tail (§5.1). One that
+// finishes after a newer one was installed comes too late, and one that nobody asked for is ignored.
+func (n *Node) snapshotted(meta SnapshotMeta) {
+	if meta.Index != n.snapshots.taking || meta.Index == 0 {
+		return
+	}
+	n.snapshots.taking = 0
+	term, ok := n.terms.term(meta.Index)
+	if meta.Index <= n.snapshots.index || !ok || term != meta.Term {
+		return
+	}
+	through := max(n.terms.base, n.compactThrough(meta.Index))
+	n.disk.stage()
+	if err := n.log.Compact(meta, through); err != nil {
+		n.fail("compacting the log", err)
+		return
+	}
+	n.snapshots.index = meta.Index
+	n.terms.compact(through)
+	n.members.forgetBefore(meta.Index)
+}
+
+// compactThrough is how far entries can go behind a snapshot at index: all but the retained tail, and
+// but what members need that are receiving a snapshot now. They hold entries back for a bounded time
+// and number; without that a member could be late for ever.
+func (n *Node) compactThrough(index Index) Index {
+	through := index - min(index, Index(n.cfg.RetainEntries))
+	if n.lead == nil {
+		return through
+	}
+	held := through
+	for _, p := range n.lead.peers {
+		if p.state == snapshotting && n.clock-p.snapshotSince < uint64(n.cfg.SnapshotHoldTicks) {
+			held = min(held, p.snapshot)
+		}
+	}
+	return min(through, max(held, index-min(index, Index(n.cfg.SnapshotHoldEntries))))
+}
+
+func (n *Node) snapshotFailed(index Index) {
+	if index == n.snapshots.taking {
+		n.snapshots.taking = 0
+	}
+}
+
+func (n *Node) restored(index Index) {
+	if index == n.snapshots.restoring {
+		n.snapshots.restoring = 0
+	}
+}
+
+// startSnapshot offers a member the snapshot, since entries that it needs are gone. One that does
+// not answer is offered nothing.
+func (n *Node) startSnapshot(p *progress) {
+	if !p.heard || !n.inContact(p) {
+		p.probe(p.next)
+		p.pause()
+		return
+	}
+	meta := n.log.Snapshot()
+	p.sendSnapshot(meta.Index, n.clock)
+	n.out.add(n.out.snapshotSends.put(SendSnapshot{
+		To:      p.id,
+		Message: n.out.installSnapshots.put(InstallSnapshot{Header: n.header(p.id), Meta: meta}),
+	}))
+}
+
+// snapshotSent goes on behind a snapshot that has arrived, or from the start. Whether it has been
+// installed shows in the answer to a probe, if the reply that says so should get lost.
+func (n *Node) snapshotSent(id ID, ok bool) {
+	if n.lead == nil {
+		return
+	}
+	p := n.lead.progress(id)
+	if p == nil || p.state != snapshotting {
+		return
+	}
+	next := p.match + 1
+	if ok {
+		next = max(next, p.snapshot+1)
+	}
+	p.probe(next)
+	p.pause()
+}
+
+// handleInstallSnapshot says to an offer that what it covers is here already, or asks for the state.
+func (n *Node) handleInstallSnapshot(m *InstallSnapshot) {
+	if !n.alreadyHas(m) {
+		n.out.add(n.out.accepts.put(AcceptSnapshot{Message: m}))
+	}
+}
+
+// alreadyHas answers an offer whose state is not needed: what it covers is committed here, or is in
+// the log and committed by what the leader says.
+func (n *Node) alreadyHas(m *InstallSnapshot) bool {
+	if m.Meta.Index > n.commit {
+		term, ok := n.terms.term(m.Meta.Index)
+		if !ok || term != m.Meta.Term {
+			return false
+		}
+		n.commit = m.Meta.Index
+	}
+	n.replyInstalled(m)
+	return true
+}
+
+func (n *Node) replyInstalled(m *InstallSnapshot) {
+	n.out.sendDurable(n.out.installSnapshotReplies.put(InstallSnapshotReply{Header: n.replyTo(m), Match: n.commit}))
+}
+
+// snapshotReceived installs a snapshot whose state is durable. It covers committed entries only, so
+// it is good whoever leads by now; it never goes back behind what is committed here, and a log that
+// holds its last entry keeps what follows (§5.3).
+func (n *Node) snapshotReceived(m *InstallSnapshot, handle any) {
+	if detail := malformed(m); detail != "" {
+		n.fault(m, FaultMalformed, "%s", detail)
+		return
+	}
+	if m.Term > n.hard.Term {
+		n.becomeFollower(m.Term, m.From)
+	}
+	if n.role == Leader || n.contradicts(m) || n.alreadyHas(m) {
+		return
+	}
+	meta := m.Meta
+	meta.Handle = handle
+	n.install(meta)
+	n.replyInstalled(m)
+}
+
+func (n *Node) install(meta SnapshotMeta) {
+	n.disk.stage()
+	if err := n.log.Install(meta); err != nil {
+		n.fail("installing a snapshot", err)
+		return
+	}
+	n.terms.reset(meta.Index, meta.Term)
+	n.disk.truncate(meta.Index)
+	n.disk.durable = meta.Index // the snapshot is
+	n.commit, n.applied = meta.Index, meta.Index
+	n.replaying = false
+	n.snapshots = snapshots{index: meta.Index, attempted: meta.Index, restoring: meta.Index}
+	n.forgetAccepted(meta.Index)
+	n.out.add(n.out.restores.put(RestoreSnapshot{Meta: meta}))
+	n.members.history = append(n.members.history[:0:0], configured{meta.ConfigurationIndex, meta.Configuration})
+	n.members.committed = 0
+	n.adopted()
+}
+
+func (n *Node) handleInstallSnapshotReply(m *InstallSnapshotReply) {
+	if n.role != Leader {
+		n.counters.Stale++
+		return
+	}
+	p := n.lead.progress(m.From)
+	n.noteContact(p, m.Match)
+	n.acknowledged(p, m.Match)
+}

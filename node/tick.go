@@ -1,0 +1,65 @@
+package node
+
+// tick lets time pass. The election timer ages by one at most: what came in while the process slept
+// has been handed over before this tick, and what is still to come deserves a chance.
+func (n *Node) tick(elapsed int) {
+	if elapsed <= 0 {
+		return
+	}
+	n.clock += uint64(elapsed)
+	n.expireTransfer()
+	if n.role == Leader {
+		n.tickLeader(elapsed)
+		return
+	}
+	n.retryReads(elapsed)
+	n.election.elapsed++
+	if n.election.elapsed < n.election.timeout {
+		return
+	}
+	if n.mayCampaign() {
+		n.startPreVote()
+		return
+	}
+	n.becomeFollower(n.hard.Term, None)
+	n.resetElectionTimer()
+}
+
+func (n *Node) tickLeader(elapsed int) {
+	if !n.hasQuorumContact() {
+		n.stepDown()
+		return
+	}
+	n.expireLeaving()
+	n.lead.sinceHeartbeat += elapsed
+	if n.lead.sinceHeartbeat >= n.cfg.HeartbeatTicks {
+		n.lead.sinceHeartbeat = 0
+		n.broadcastHeartbeat()
+		n.repeatTimeoutNow()
+		n.commitIncarnations()
+	}
+}
+
+// hasQuorumContact tells whether a majority of voters has been heard from within an election
+// timeout. A leader that has not may have been replaced, and must not block those who could elect
+// another (§6.2).
+func (n *Node) hasQuorumContact() bool {
+	return n.members.electorate.agree(func(id ID) bool {
+		if id == n.id {
+			return true
+		}
+		p := n.lead.progress(id)
+		return p != nil && n.inContact(p)
+	})
+}
+
+// inContact tells whether the member was heard from within an election timeout.
+func (n *Node) inContact(p *progress) bool {
+	return n.clock-p.contact < uint64(n.cfg.ElectionTicks)
+}
+
+// stepDown gives leadership up within the term.
+func (n *Node) stepDown() {
+	n.becomeFollower(n.hard.Term, None)
+	n.resetElectionTimer()
+}
