@@ -41,7 +41,7 @@ func benchmarkSend(b *testing.B, producer actor.MailboxProducer, root bool, prod
 	counter := &countingActor{done: make(chan struct{}, 1)}
 	pid := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return counter },
 		actor.WithMailbox(func() actor.Mailbox { made = producer(); return made })))
-	defer system.Root.StopFuture(pid).Wait()
+	defer func() { _ = system.Root.StopFuture(pid).Wait() }()
 	send := made.PostUserMessage
 	if root {
 		send = func(message any) { system.Root.Send(pid, message) }

@@ -167,18 +167,16 @@ func (n *Node) isExpected(m *RequestVote) bool {
 	return n.role != Leader || (n.transfer.target == m.From && n.transfer.id == m.Transfer)
 }
 
-// refuseStale tells a leader of an earlier term that its time is over.
+// refuseStale tells a leader of an earlier term that its time is over. The reply carries the new term
+// and nothing else: the sender may lead that term when it arrives, and must not take anything in it for
+// an answer to what it has asked since.
 func (n *Node) refuseStale(m Message) {
 	n.counters.Stale++
 	switch m := m.(type) {
-	case *AppendEntries:
-		n.out.send(n.out.appendEntriesReplies.put(AppendEntriesReply{
-			Header: n.replyTo(m), Rejected: m.PrevIndex,
-		}))
+	case *AppendEntries, *InstallSnapshot:
+		n.out.send(n.out.appendEntriesReplies.put(AppendEntriesReply{Header: n.replyTo(m)}))
 	case *Heartbeat:
-		n.out.send(n.out.heartbeatReplies.put(HeartbeatReply{Header: n.replyTo(m), Round: m.Round}))
-	case *InstallSnapshot:
-		n.out.send(n.out.installSnapshotReplies.put(InstallSnapshotReply{Header: n.replyTo(m)}))
+		n.out.send(n.out.heartbeatReplies.put(HeartbeatReply{Header: n.replyTo(m)}))
 	}
 }
 

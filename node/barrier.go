@@ -116,7 +116,7 @@ func (n *Node) synced(seq uint64) {
 	n.require(seq <= n.disk.seq, "Synced %d: only %d was asked for", seq, n.disk.seq)
 	n.disk.complete(seq)
 	switch n.role {
-	case Candidate:
+	case PreCandidate, Candidate:
 		n.countVotes()
 	case Leader:
 		n.advanceCommit()

@@ -95,15 +95,15 @@ func (n *Node) commitIncarnations() {
 	}
 }
 
-// forgetStrangers drops the lives of those who are no members any more, so that they can come back
-// as new ones.
-func (n *Node) forgetStrangers() {
+// forgetLives drops the lives of those who are no members of a committed configuration, so that they
+// can come back as new ones.
+func (n *Node) forgetLives(gone func(ID) bool) {
 	kept := n.identity.met[:0]
 	for _, a := range n.identity.met {
-		if _, ok := n.members.current().Member(a.ID); ok {
-			kept = append(kept, a)
-		} else {
+		if gone(a.ID) {
 			n.persistMet(Acquaintance{ID: a.ID})
+		} else {
+			kept = append(kept, a)
 		}
 	}
 	n.identity.met = kept

@@ -130,9 +130,10 @@ func (n *Node) announceCommitted() {
 		n.out.add(n.out.memberships.put(MembershipChanged{
 			Configuration: h.configuration, Index: h.index, Committed: true,
 		}))
-		if h.index == n.members.newest().index {
-			n.forgetStrangers()
-		}
+		n.forgetLives(func(id ID) bool {
+			_, ok := h.configuration.Member(id)
+			return !ok
+		})
 		if n.role == Leader {
 			n.leaveIfRemoved()
 		}

@@ -80,7 +80,8 @@ type AppendEntriesReply struct {
 	// Match is, on success, the index up to which the logs are known to agree, durably here.
 	Match Index
 	// Rejected is, on failure, the PrevIndex that did not match; it is how the leader tells a
-	// rejection of its present attempt from an older one.
+	// rejection of its present attempt from an older one. Zero rejects nothing: the question was of an
+	// earlier term.
 	Rejected Index
 	// HintIndex is, on failure, the highest index at or below Rejected whose term here, HintTerm, is
 	// not above the PrevTerm that was asked for: nothing between can match.
@@ -103,6 +104,7 @@ type Heartbeat struct {
 // HeartbeatReply confirms that the sender still follows the leader of its term.
 type HeartbeatReply struct {
 	Header
+	// Round is that of the heartbeat. Zero confirms nothing: the heartbeat was of an earlier term.
 	Round uint64
 	// Commit is the follower's commit index.
 	Commit Index

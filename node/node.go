@@ -97,7 +97,7 @@ func New(cfg Config, log Log) (*Node, error) {
 // bootstrap stages the founding configuration. It is the same on every founding member, so it is
 // committed from the start.
 func (n *Node) bootstrap() {
-	n.hard.Term = 1
+	n.hard.Term = max(n.hard.Term, 1) // a joiner may have voted already
 	n.appendEntries([]Entry{{Index: 1, Term: 1, Kind: EntryConfiguration, Data: n.cfg.Bootstrap.Encode()}})
 	n.commit = 1
 	n.persistHardState()

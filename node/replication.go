@@ -188,7 +188,7 @@ func (n *Node) entriesRead(e *EntriesRead) {
 		return
 	case held && e.Lo == p.next && len(e.Entries) == 0:
 		return // it could not be read; the member's next sign of life tries again
-	case held && e.Lo == p.next && n.isOfLog(e.Entries):
+	case held && e.Lo == p.next && e.Entries[0].Index == e.Lo && n.isOfLog(e.Entries):
 		n.sendEntries(p, prevTerm, e.Entries)
 	}
 	n.replicateTo(p)

@@ -196,6 +196,8 @@ func (n *Node) install(meta SnapshotMeta) {
 	n.out.add(n.out.restores.put(RestoreSnapshot{Meta: meta}))
 	n.members.history = append(n.members.history[:0:0], configured{meta.ConfigurationIndex, meta.Configuration})
 	n.members.committed = 0
+	// Who is no voter may have been removed and added again within what the snapshot covers.
+	n.forgetLives(func(id ID) bool { return !meta.Configuration.IsVoter(id) })
 	n.adopted()
 }
 

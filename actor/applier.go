@@ -1,0 +1,284 @@
+package raft
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"example.com/raftactor/node"
+)
+
+// work is what a turn of the raft actor has for the applier, in order.
+type work struct{ items []any }
+
+func newWork() *work { return &work{} }
+
+func (w *work) add(item any) { w.items = append(w.items, item) }
+
+// flush hands the turn's work over.
+func (w *work) flush(r *raftActor) {
+	if len(w.items) == 0 {
+		return
+	}
+	r.work = newWork()
+	r.system.Root.Send(r.applier, w)
+}
+
+// Items of work.
+type (
+	// applyRun is a run of committed entries.
+	applyRun struct{ entries []Entry }
+	// expect says who waits for the entries from first on, if they are of that term.
+	expect struct {
+		first Index
+		term  Term
+		calls []*call
+	}
+	// settle says that those who wait for first to last, of that term, wait in vain.
+	settle struct {
+		first, last Index
+		term        Term
+		code        Code
+	}
+	// queriesReady are queries that may be answered once index is applied.
+	queriesReady struct {
+		index Index
+		calls []*call
+	}
+	// readEntries asks for entries that are not in memory.
+	readEntries struct {
+		id       ID
+		lo, hi   Index
+		bytesMax int
+	}
+	restoreSnapshot struct{ meta SnapshotMeta }
+	takeSnapshot    struct{ meta SnapshotMeta }
+	subscribe       struct {
+		subscriber *actor.PID
+		from       Index
+	}
+	unsubscribe struct{ subscriber *actor.PID }
+)
+
+// applier owns the user's machine: it applies, answers proposers, serves queries and subscriptions, and
+// captures snapshots, all in the order of the work that it gets.
+type applier struct {
+	cfg     Config
+	machine Machine
+	storage Storage
+	system  *actor.ActorSystem
+	owner   *actor.PID // the raft actor
+
+	// applied is the index up to which the machine has applied.
+	applied Index
+	// expected are the runs that somebody waits for, in the order in which they were accepted.
+	expected []*expect
+	// waiting are queries for an index that is not applied yet.
+	waiting       []*queriesReady
+	subscriptions subscriptions
+}
+
+func newApplier(r *raftActor) *applier {
+	return &applier{cfg: r.cfg, machine: r.machine, storage: r.storage, system: r.system, owner: r.self}
+}
+
+// Receive carries work out.
+func (a *applier) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *work:
+		for _, item := range m.items {
+			if err := a.do(ctx, item); err != nil {
+				fail(ctx, a.owner, err)
+				return
+			}
+		}
+	case *actor.Terminated:
+		a.subscriptions.remove(ctx, m.Who, nil)
+	case *actor.Stopping:
+		a.subscriptions.endAll(ctx, SubscriptionEnded_STOPPED, a.applied+1)
+	}
+}
+
+func (a *applier) do(ctx actor.Context, item any) error {
+	switch item := item.(type) {
+	case *applyRun:
+		return a.apply(ctx, item.entries)
+	case *expect:
+		a.expect(item)
+	case *settle:
+		a.settle(item)
+	case *queriesReady:
+		a.serveOrWait(item)
+	case *readEntries:
+		read(ctx, a.storage, a.owner, item)
+	case *takeSnapshot:
+		return a.takeSnapshot(ctx, item.meta)
+	case *restoreSnapshot:
+		return a.restore(ctx, item.meta)
+	case *subscribe:
+		a.subscriptions.add(ctx, a.owner, item, a.applied)
+	case *unsubscribe:
+		a.subscriptions.remove(ctx, item.subscriber, &SubscriptionEnded{
+			Reason: SubscriptionEnded_UNSUBSCRIBED, ResumeIndex: uint64(a.applied + 1),
+		})
+	case *logServed:
+		a.subscriptions.served(ctx, a.owner, item, a.applied)
+	default:
+		return fmt.Errorf("raft: applier: %T is no work", item)
+	}
+	return nil
+}
+
+func (a *applier) apply(ctx actor.Context, entries []Entry) error {
+	for i := range entries {
+		e := &entries[i]
+		if e.Index != a.applied+1 {
+			return fmt.Errorf("raft: applying index %d after %d", e.Index, a.applied)
+		}
+		var result []byte
+		if e.Kind == node.EntryCommand {
+			var err error
+			result, err = a.machine.Apply(Command{Index: e.Index, Term: e.Term, Data: e.Data})
+			if err != nil {
+				return fmt.Errorf("raft: the machine failed to apply index %d: %w", e.Index, err)
+			}
+		}
+		a.applied = e.Index
+		if c := a.take(e.Index, e.Term); c != nil {
+			c.answer(a.system, reply{index: e.Index, term: e.Term, result: result})
+		}
+		a.subscriptions.applied(ctx, e)
+	}
+	a.serveWaiting()
+	return nil
+}
+
+// expect notes who waits. A change of members that was made long ago is answered at once.
+func (a *applier) expect(run *expect) {
+	if run.first > a.applied {
+		a.expected = append(a.expected, run)
+		return
+	}
+	for _, c := range run.calls {
+		c.answer(a.system, reply{index: run.first, term: run.term})
+	}
+}
+
+// take returns the call that waits for an entry, if any. What was accepted first is applied first, but
+// for what is superseded.
+func (a *applier) take(index Index, term Term) *call {
+	for k, run := range a.expected {
+		if run.term != term || index < run.first || index >= run.first+Index(len(run.calls)) {
+			continue
+		}
+		c := run.calls[index-run.first]
+		if index == run.first+Index(len(run.calls))-1 {
+			a.expected = append(a.expected[:k], a.expected[k+1:]...)
+		}
+		return c
+	}
+	return nil
+}
+
+// settle answers those who wait in vain.
+func (a *applier) settle(s *settle) {
+	rejected := &Rejected{Code: s.code, Outcome: Outcome_NOT_APPLIED, Detail: "raft: another entry has been committed in its place"}
+	if s.code == Code_SNAPSHOT_COVERS {
+		rejected.Outcome = Outcome_UNKNOWN
+		rejected.Detail = "raft: a snapshot of the leader covers its place in the log; whether it was applied cannot be told"
+	}
+	kept := a.expected[:0]
+	for _, run := range a.expected {
+		end := run.first + Index(len(run.calls)) // the index behind the last
+		if run.term != s.term || end <= s.first || run.first > s.last {
+			kept = append(kept, run)
+			continue
+		}
+		for i, c := range run.calls {
+			if at := run.first + Index(i); at >= s.first && at <= s.last {
+				c.reject(a.system, rejected)
+			}
+		}
+		if end > s.last+1 {
+			run.calls = run.calls[s.last+1-run.first:]
+			run.first = s.last + 1
+			kept = append(kept, run)
+		} else if run.first < s.first {
+			run.calls = run.calls[:s.first-run.first]
+			kept = append(kept, run)
+		}
+	}
+	clear(a.expected[len(kept):])
+	a.expected = kept
+}
+
+// serveOrWait answers queries whose index has been applied, and keeps the others.
+func (a *applier) serveOrWait(q *queriesReady) {
+	if q.index > a.applied {
+		a.waiting = append(a.waiting, q)
+		return
+	}
+	for _, c := range q.calls {
+		if c.min > a.applied {
+			a.waiting = append(a.waiting, &queriesReady{index: c.min, calls: []*call{c}})
+			continue
+		}
+		a.serve(c)
+	}
+}
+
+func (a *applier) serveWaiting() {
+	if len(a.waiting) == 0 {
+		return
+	}
+	waiting := a.waiting
+	a.waiting = nil
+	for _, q := range waiting {
+		a.serveOrWait(q)
+	}
+}
+
+func (a *applier) serve(c *call) {
+	if c.answered.Load() {
+		return // its time is up
+	}
+	result, err := a.machine.Query(c.payload)
+	if err != nil {
+		c.reject(a.system, &Rejected{Code: Code_QUERY_FAILED, Outcome: Outcome_NOT_APPLIED, Detail: err.Error()})
+		return
+	}
+	c.answer(a.system, reply{index: a.applied, result: result})
+}
+
+// takeSnapshot captures the machine and has the view written by a child, beside later applies.
+func (a *applier) takeSnapshot(ctx actor.Context, meta SnapshotMeta) error {
+	if meta.Index != a.applied {
+		return fmt.Errorf("raft: a snapshot at %d was asked for, and %d is applied", meta.Index, a.applied)
+	}
+	view, err := a.machine.Snapshot()
+	if err != nil {
+		ctx.Send(a.owner, &snapshotEnded{meta: meta, err: fmt.Errorf("raft: the machine failed to capture itself: %w", err)})
+		return nil
+	}
+	ctx.Spawn(a.cfg.guardedProps(a.owner, func() actor.Actor {
+		return &snapshotter{storage: a.storage, owner: a.owner, meta: meta, view: view}
+	}))
+	return nil
+}
+
+func (a *applier) restore(ctx actor.Context, meta SnapshotMeta) error {
+	state, err := a.storage.OpenSnapshot(meta)
+	if err != nil {
+		return fmt.Errorf("raft: opening the snapshot at %d: %w", meta.Index, err)
+	}
+	defer state.Close()
+	if err := a.machine.Restore(io.NewSectionReader(state, 0, state.Size())); err != nil {
+		return fmt.Errorf("raft: the machine failed to restore the snapshot at %d: %w", meta.Index, err)
+	}
+	a.applied = meta.Index
+	a.subscriptions.restored(ctx, meta.Index)
+	ctx.Send(a.owner, &machineRestored{index: meta.Index})
+	a.serveWaiting()
+	return nil
+}

@@ -1,0 +1,195 @@
+package raft
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/hashicorp/go-hclog"
+
+	"example.com/raftactor/mailbox"
+	"example.com/raftactor/node"
+	"example.com/raftactor/timer"
+)
+
+// Config says which member of which group an actor is, and how it behaves. The zero value of a field
+// means its default.
+type Config struct {
+	// Group names the group, uniquely in an actor system. Letters, digits, '.', '_' and '-'.
+	// Required.
+	Group string
+	// ID of the member. Required.
+	ID ID
+	// Members are the founding members, all voters, the same on each of them. They matter only where
+	// the member's storage is empty. A member that is to join an existing group has none: it waits
+	// until the group's leader has been told to add it (ChangeMembers).
+	Members []Member
+
+	// Store keeps the member's log. Required.
+	Store Store
+	// Transport reaches the other members. Required.
+	Transport Transport
+	// Timer is the source of ticks. Default: one for all members of the process.
+	Timer timer.Source
+	// Logger gets what this member has to say. Default: the actor system's own logger.
+	Logger hclog.Logger
+
+	// TickInterval is the unit in which time is measured. Default 50 ms.
+	TickInterval time.Duration
+	// HeartbeatInterval is the time between a leader's heartbeats. Default 100 ms.
+	HeartbeatInterval time.Duration
+	// ElectionTimeout is how long a member waits for a leader, at least; it draws from this to twice
+	// this. Default 500 ms.
+	ElectionTimeout time.Duration
+	// RequestTimeout is how long requests wait that do not say it themselves. Default 5 s.
+	RequestTimeout time.Duration
+
+	// CommandBytesMax limits one command. Default 1 MiB.
+	CommandBytesMax int
+	// UncommittedBytesMax limits what a leader takes before it is committed. Default 64 MiB.
+	UncommittedBytesMax int
+	// RequestsMax and RequestBytesMax limit the requests that wait for the raft actor. More are answered
+	// with OVERLOADED. Defaults 16,384 and 64 MiB.
+	RequestsMax, RequestBytesMax int
+	// PendingMax limits the requests that were taken and are not answered. More are answered with
+	// OVERLOADED. Default 65,536.
+	PendingMax int
+	// PeerBytesMax limits the messages of other members that wait for the raft actor. More are dropped,
+	// and sent again by the protocol. Default 64 MiB.
+	PeerBytesMax int
+	// SnapshotEntries is how many entries are applied before a snapshot is taken. Default 65,536.
+	// [node.Unlimited]: only on request.
+	SnapshotEntries int
+	// RetainEntries is how many entries stay in the log behind a snapshot. Default 4,096. Negative: none.
+	RetainEntries int
+
+	// seed of the node's random numbers. Zero: drawn at random.
+	seed uint64
+	// scheduler runs the member's actors under a test's control. Nil: goroutines do.
+	scheduler *mailbox.Scheduler
+}
+
+// Member is a founding member.
+type Member struct {
+	ID ID
+	// Address is where the transport finds it. The memory transport needs none.
+	Address string
+}
+
+// Defaults of [Config].
+const (
+	tickIntervalDefault      = 50 * time.Millisecond
+	heartbeatIntervalDefault = 100 * time.Millisecond
+	electionTimeoutDefault   = 500 * time.Millisecond
+	requestTimeoutDefault    = 5 * time.Second
+	pendingMaxDefault        = 1 << 16
+)
+
+var groupName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
+
+// Validate reports every fault of the configuration, and changes nothing.
+func (c Config) Validate() error {
+	full := c.withDefaults()
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("raft: config: "+format, args...))
+	}
+	if !groupName.MatchString(c.Group) {
+		fault("Group is %q: it takes 1 to 128 letters, digits, '.', '_' or '-'", c.Group)
+	}
+	if c.Store == nil {
+		fault("Store is nil: without one the member would forget its vote; NewMemoryStore() makes one in memory")
+	}
+	if c.Transport == nil {
+		fault("Transport is nil: NewMemoryTransport() makes one within this process")
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"TickInterval", full.TickInterval},
+		{"HeartbeatInterval", full.HeartbeatInterval},
+		{"ElectionTimeout", full.ElectionTimeout},
+		{"RequestTimeout", full.RequestTimeout},
+	} {
+		if d.value < time.Millisecond {
+			fault("%s is %v: at least 1ms", d.name, d.value)
+		}
+	}
+	if c.PendingMax < 0 {
+		fault("PendingMax is %d: it must not be negative; 0 means the default", c.PendingMax)
+	}
+	if full.TickInterval > 0 && full.HeartbeatInterval >= full.ElectionTimeout {
+		fault("HeartbeatInterval (%v) must be less than ElectionTimeout (%v)", full.HeartbeatInterval, full.ElectionTimeout)
+	}
+	faults = append(faults, full.nodeConfig().Validate(), full.mailboxOptions().Validate())
+	return errors.Join(faults...)
+}
+
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		value        *time.Duration
+		defaultValue time.Duration
+	}{
+		{&c.TickInterval, tickIntervalDefault},
+		{&c.HeartbeatInterval, heartbeatIntervalDefault},
+		{&c.ElectionTimeout, electionTimeoutDefault},
+		{&c.RequestTimeout, requestTimeoutDefault},
+	} {
+		if *d.value == 0 {
+			*d.value = d.defaultValue
+		}
+	}
+	if c.PendingMax == 0 {
+		c.PendingMax = pendingMaxDefault
+	}
+	if c.seed == 0 {
+		c.seed = rand.Uint64()
+	}
+	return c
+}
+
+// nodeConfig is what the core is told.
+func (c Config) nodeConfig() node.Config {
+	members := make([]node.Member, 0, len(c.Members))
+	for _, m := range c.Members {
+		members = append(members, node.Member{ID: m.ID, Suffrage: node.Voter, Address: m.Address})
+	}
+	n := node.Config{
+		ID: c.ID, Seed: c.seed,
+		ElectionTicks: c.ticks(c.ElectionTimeout), HeartbeatTicks: c.ticks(c.HeartbeatInterval),
+		CommandBytesMax: c.CommandBytesMax, UncommittedBytesMax: c.UncommittedBytesMax,
+		SnapshotEntries: c.SnapshotEntries, RetainEntries: c.RetainEntries,
+	}
+	if len(members) > 0 {
+		n.Bootstrap = node.NewConfiguration(members...)
+	}
+	return n
+}
+
+func (c Config) mailboxOptions() mailbox.Options {
+	return mailbox.Options{
+		Classify: classify, Overloaded: overloaded,
+		PeerBytesMax: c.PeerBytesMax, RequestsMax: c.RequestsMax, RequestBytesMax: c.RequestBytesMax,
+	}
+}
+
+// ticks is how many ticks make up d, at least one.
+func (c Config) ticks(d time.Duration) int {
+	if c.TickInterval <= 0 {
+		return 1
+	}
+	return max(1, int((d+c.TickInterval-1)/c.TickInterval))
+}
+
+// logger is the member's own.
+func (c Config) logger(system *actor.ActorSystem) hclog.Logger {
+	logger := c.Logger
+	if logger == nil {
+		logger = newSlogAdapter(system.Logger())
+	}
+	return logger.Named("raft").With("group", c.Group, "member", uint64(c.ID))
+}

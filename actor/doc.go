@@ -1,0 +1,45 @@
+// Package raft runs Raft consensus as actors: import it as
+//
+//	import raft "example.com/raftactor/actor"
+//
+// Spawn one member of a group in each of some actor systems, or all of them in one, each with a machine
+// of your own. Propose commands to any of them: the machines of all members apply the same commands in
+// the same order, and go on doing so when members are lost, as long as a majority is there.
+//
+//	pid, err := raft.Spawn(system, raft.Config{
+//		Group:     "counter",
+//		ID:        1,
+//		Members:   []raft.Member{{ID: 1}, {ID: 2}, {ID: 3}},
+//		Store:     store,     // raft.NewMemoryStore()
+//		Transport: transport, // raft.NewMemoryTransport()
+//	}, machine)
+//
+// A member is an actor, and is talked to by messages: [Propose], [Query], [Subscribe], [ChangeMembers],
+// [TransferLeadership], [TakeSnapshot] and [GetStatus]. Each request is answered by exactly one reply, the
+// one that its documentation names, or [Rejected]. Goroutines use a [Client].
+//
+// # One member
+//
+//	requests, peers, ticks          +----------------------- storage, synced asynchronously
+//	        |                       |
+//	        v                       v
+//	  +-----------+   events   +---------+
+//	  |   raft    | ---------> |  node   |   the protocol, see package node
+//	  |   actor   | <--------- +---------+
+//	  +-----------+   actions
+//	     |     |
+//	     |     +--> transport: one envelope per peer and turn
+//	     v
+//	  +-----------+            +---------+
+//	  |  applier  | ---------> | machine |   yours
+//	  +-----------+            +---------+
+//	     |
+//	     +--> replies, answers, subscriptions
+//
+// The raft actor never waits: neither for the disk, nor the network, nor the machine. However long the
+// machine takes, heartbeats and elections go on.
+//
+// A member is never restarted in place. A panic in the machine, a broken invariant or a failure of the
+// storage publishes [Failed] on the actor system's EventStream, answers all who wait, and stops the actor.
+// Spawn it again to bring it back from what its storage holds.
+package raft

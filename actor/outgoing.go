@@ -1,0 +1,77 @@
+package raft
+
+import (
+	"example.com/raftactor/node"
+)
+
+// outgoing gathers the turn's messages, one envelope for each peer. Owned by the raft actor.
+type outgoing struct{ envelopes []*PeerEnvelope }
+
+// add puts a message, which must not be the node's own any more, into its receiver's envelope.
+func (o *outgoing) add(m node.Message) {
+	to := m.Head().To
+	for _, e := range o.envelopes {
+		if e.To == to {
+			e.Messages = append(e.Messages, m)
+			return
+		}
+	}
+	o.envelopes = append(o.envelopes, &PeerEnvelope{From: m.Head().From, To: to, Messages: []node.Message{m}})
+}
+
+// flush sends what was gathered.
+func (o *outgoing) flush(r *raftActor) {
+	for i, e := range o.envelopes {
+		r.send(e)
+		o.envelopes[i] = nil
+	}
+	o.envelopes = o.envelopes[:0]
+}
+
+// send hands an envelope to the transport.
+func (r *raftActor) send(e *PeerEnvelope) {
+	e.Group, e.From = r.cfg.Group, r.cfg.ID
+	member, _ := r.node.Configuration().Member(e.To)
+	r.link.Send(e.To, member.Address, e)
+}
+
+// barrier knows what is durable, and holds messages back that must wait for it. Owned by the raft actor.
+type barrier struct {
+	// wanted is the newest sync that the node has asked for, issued the newest that the storage has, and
+	// completed the newest that is done.
+	wanted, issued, completed uint64
+	held                      []heldMessage
+	// done reports to the raft actor, from any goroutine.
+	done func(seq uint64, err error)
+}
+
+type heldMessage struct {
+	seq     uint64
+	message node.Message
+}
+
+func (b *barrier) hold(seq uint64, m node.Message) {
+	b.held = append(b.held, heldMessage{seq, m})
+}
+
+// begin asks the storage for the sync that the turn wants, if any, and tells whether it is done already.
+func (b *barrier) begin(storage Storage) bool {
+	if b.wanted <= b.issued {
+		return false
+	}
+	b.issued = b.wanted
+	return storage.Sync(b.issued, b.done)
+}
+
+// complete releases what waited for seq. It stands in ascending order of what it waits for.
+func (b *barrier) complete(seq uint64, out *outgoing) {
+	b.completed = max(b.completed, seq)
+	released := 0
+	for released < len(b.held) && b.held[released].seq <= b.completed {
+		out.add(b.held[released].message)
+		released++
+	}
+	n := copy(b.held, b.held[released:])
+	clear(b.held[n:])
+	b.held = b.held[:n]
+}

@@ -1,0 +1,93 @@
+package raft
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"example.com/raftactor/mailbox"
+	"example.com/raftactor/timer"
+)
+
+// Spawn starts a member in an actor system, and returns its PID. Its machine goes on from where the
+// member's storage is. An error names every fault of cfg, or says what could not be opened or
+// recovered; then nothing has been started. What goes wrong later is published as [Failed].
+func Spawn(system *actor.ActorSystem, cfg Config, machine Machine) (*actor.PID, error) {
+	r, err := newRaftActor(cfg, machine)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.open(); err != nil {
+		return nil, err
+	}
+	pid, err := system.Root.SpawnNamed(r.props(), pidName(cfg.Group, cfg.ID))
+	if err != nil {
+		r.storage.Close()
+		return nil, fmt.Errorf("raft: spawning member %d of group %q: %w", cfg.ID, cfg.Group, err)
+	}
+	return pid, nil
+}
+
+// Props describe a member for those who spawn it themselves. It must be spawned at the root, under the
+// name of [Name], and once: a raft actor that finds itself under another name publishes [Failed] and
+// stops. A cfg that cannot work is an error that names every fault.
+func Props(cfg Config, machine Machine) (*actor.Props, error) {
+	r, err := newRaftActor(cfg, machine)
+	if err != nil {
+		return nil, err
+	}
+	return r.props(), nil
+}
+
+// Name is the name under which a member's actor lives in its actor system.
+func Name(group string, id ID) string { return pidName(group, id) }
+
+func newRaftActor(cfg Config, machine Machine) (*raftActor, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if machine == nil {
+		return nil, fmt.Errorf("raft: spawning member %d of group %q: the machine is nil", cfg.ID, cfg.Group)
+	}
+	return &raftActor{cfg: cfg.withDefaults(), machine: machine}, nil
+}
+
+// props run the actor once. A second one made of the same props fails: two actors must not share a
+// machine.
+func (r *raftActor) props() *actor.Props {
+	var once sync.Once
+	producer := func() actor.Actor {
+		var first actor.Actor = &duplicate{}
+		once.Do(func() { first = r })
+		return first
+	}
+	return actor.PropsFromProducer(producer, actor.WithMailbox(r.cfg.mailboxProducer()))
+}
+
+func (c Config) mailboxProducer() actor.MailboxProducer {
+	if c.scheduler != nil {
+		return c.scheduler.New(c.mailboxOptions())
+	}
+	return mailbox.New(c.mailboxOptions())
+}
+
+// duplicate stands where a raft actor would be restarted, or spawned twice. It does nothing but stop.
+type duplicate struct{}
+
+func (*duplicate) Receive(ctx actor.Context) {
+	if _, ok := ctx.Message().(*actor.Started); ok {
+		ctx.Stop(ctx.Self())
+	}
+}
+
+// sharedTimer is the tick source of all members that are given none. Its goroutine runs while there are
+// any.
+var sharedTimer = sync.OnceValue(func() timer.Source { return timer.NewReal() })
+
+func (c Config) timerSource() timer.Source {
+	if c.Timer != nil {
+		return c.Timer
+	}
+	return sharedTimer()
+}

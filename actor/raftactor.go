@@ -1,0 +1,207 @@
+package raft
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/hashicorp/go-hclog"
+
+	"example.com/raftactor/mailbox"
+	"example.com/raftactor/node"
+)
+
+// raftActor drives one node. Its fields belong to its mailbox's goroutine, but where said otherwise.
+//
+// It never waits: not for the disk, which reports by syncDone; not for the network; and not for the
+// machine, which belongs to the applier.
+type raftActor struct {
+	cfg     Config
+	machine Machine
+	system  *actor.ActorSystem
+	self    *actor.PID
+	ctx     actor.Context
+	logger  hclog.Logger
+
+	storage Storage
+	node    *node.Node
+	link    Link
+	applier *actor.PID
+	reader  *actor.PID
+	// events publishes; it outlives this actor, to publish how that ended.
+	events *actor.PID
+	// cancelTicks ends the subscription to the timer.
+	cancelTicks func()
+	// ticks have passed and are not taken note of yet. Written by the timer too.
+	ticks atomic.Int64
+	// clock counts ticks taken note of.
+	clock int64
+
+	calls     calls
+	queries   queries
+	barrier   barrier
+	outgoing  outgoing
+	work      *work
+	snapshots snapshotTransfers
+	// proposals are the calls of the Propose that is being stepped, and asked is the call of any other
+	// request that is.
+	proposals []*call
+	asked     *call
+	// transfer waits for a TransferEnded, taking for a snapshot.
+	transfer, taking *call
+
+	published published
+	// failure is why this member has stopped for good, or nil.
+	failure error
+	stopped bool
+
+	// Reused events.
+	receive node.Receive
+	propose node.Propose
+	tick    node.Tick
+	synced  node.Synced
+}
+
+// Receive takes a turn. A panic in it, of the core or here, finishes the member: an actor that was
+// restarted with an empty memory could vote twice.
+func (r *raftActor) Receive(ctx actor.Context) {
+	defer r.catch()
+	r.ctx = ctx
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		r.start(ctx)
+	case *mailbox.Batch:
+		r.turn(m)
+	case *actor.Stopping:
+		r.stop()
+	case *actor.Stopped:
+		r.close()
+	}
+}
+
+func (r *raftActor) catch() {
+	if p := recover(); p != nil {
+		err, ok := p.(error)
+		if !ok {
+			err = fmt.Errorf("%v", p)
+		}
+		var invariant *node.InvariantError
+		if !errors.As(err, &invariant) {
+			err = fmt.Errorf("raft: panic: %w\n%s", err, debug.Stack())
+		}
+		r.fail(err)
+	}
+}
+
+// start takes office. Whatever fails here is Failed, and the actor stops.
+func (r *raftActor) start(ctx actor.Context) {
+	r.system, r.self = ctx.ActorSystem(), ctx.Self()
+	r.logger = r.cfg.logger(r.system)
+	r.events = r.system.Root.Spawn(r.cfg.childProps(func() actor.Actor { return publisher{} }))
+	if want := pidName(r.cfg.Group, r.cfg.ID); r.self.Id != want {
+		r.fail(fmt.Errorf("raft: spawned as %q: other members look for it as %q; use raft.Spawn", r.self.Id, want))
+		return
+	}
+	if err := r.open(); err != nil {
+		r.fail(err)
+		return
+	}
+	box := mailbox.Of(ctx)
+	box.Intercept(r.intercept)
+	link, err := r.cfg.Transport.Join(r.cfg.Group, r.cfg.ID, func(e *PeerEnvelope) { box.PostUserMessage(e) })
+	if err != nil {
+		r.fail(fmt.Errorf("raft: joining the transport: %w", err))
+		return
+	}
+	r.link = link
+	r.applier = r.spawnChild("applier", func() actor.Actor { return newApplier(r) })
+	r.reader = r.spawnChild("reader", func() actor.Actor { return &reader{r.storage, r.self} })
+	r.work = newWork()
+	r.cancelTicks = r.cfg.timerSource().Subscribe(r.cfg.TickInterval, func(elapsed int) {
+		if r.ticks.Add(int64(elapsed)) == int64(elapsed) {
+			box.PostUserMessage(tickPassed{})
+		}
+	}).Cancel
+	r.logger.Info("member started", "term", uint64(r.node.Term()), "last-index", uint64(r.node.Status().LastIndex))
+	r.step(&node.Tick{}) // what a start asks for: restoring the snapshot, syncing the bootstrap
+	r.endTurn()
+}
+
+// open opens the storage and makes the node, unless Spawn has done so already.
+func (r *raftActor) open() error {
+	if r.node != nil {
+		return nil
+	}
+	storage, err := r.cfg.Store.Open(r.cfg.Group, r.cfg.ID)
+	if err != nil {
+		return fmt.Errorf("raft: opening the store: %w", err)
+	}
+	n, err := node.New(r.cfg.nodeConfig(), storage.Log())
+	if err != nil {
+		return errors.Join(fmt.Errorf("raft: recovering the member: %w", err), storage.Close())
+	}
+	r.storage, r.node = storage, n
+	r.barrier.done = func(seq uint64, err error) {
+		r.system.Root.Send(r.self, &syncDone{seq: seq, err: err})
+	}
+	return nil
+}
+
+// spawnChild spawns a child that lives as long as this actor.
+func (r *raftActor) spawnChild(name string, producer actor.Producer) *actor.PID {
+	pid, err := r.ctx.SpawnNamed(r.cfg.guardedProps(r.self, producer), name)
+	if err != nil {
+		panic(fmt.Errorf("raft: spawning %s: %w", name, err))
+	}
+	return pid
+}
+
+// fail finishes the member. It comes back by being spawned again, from what its store holds.
+func (r *raftActor) fail(err error) {
+	if r.failure != nil || r.stopped {
+		return
+	}
+	r.failure = err
+	r.logger.Error("member failed", "error", err)
+	r.publish(&Failed{Group: r.cfg.Group, Member: r.cfg.ID, Err: err})
+	r.release()
+	r.ctx.Stop(r.self)
+}
+
+// stop answers everything that is pending.
+func (r *raftActor) stop() {
+	r.release()
+	if r.failure == nil {
+		r.logger.Info("member stopped")
+	}
+	r.stopped = true
+}
+
+// release lets go of what reaches this actor, and answers all who wait.
+func (r *raftActor) release() {
+	if r.cancelTicks != nil {
+		r.cancelTicks()
+		r.cancelTicks = nil
+	}
+	if r.link != nil {
+		r.link.Leave()
+	}
+	r.calls.rejectAll(r.system)
+	r.published.stop()
+}
+
+// close runs when all children have stopped: nobody uses the storage any more.
+func (r *raftActor) close() {
+	if r.storage != nil {
+		if err := r.storage.Close(); err != nil {
+			r.logger.Error("closing the storage", "error", err)
+		}
+	}
+	if r.events != nil {
+		r.system.Root.Poison(r.events)
+	}
+}
+
+func (r *raftActor) publish(event any) { r.system.Root.Send(r.events, event) }

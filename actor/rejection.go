@@ -1,0 +1,104 @@
+package raft
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"example.com/raftactor/node"
+)
+
+// retryAfterMs is the hint that goes with what is over soon.
+const retryAfterMs = 50
+
+// rejection turns an error of the core into what its asker gets.
+func (r *raftActor) rejection(err error) *Rejected {
+	rejected := &Rejected{Code: Code_REFUSED, Outcome: Outcome_NOT_APPLIED, Detail: err.Error()}
+	var notLeader *node.NotLeaderError
+	switch {
+	case errors.As(err, &notLeader):
+		rejected.Code = Code_NOT_LEADER
+		rejected.Leader = uint64(notLeader.Leader)
+		if notLeader.Leader != node.None {
+			rejected.LeaderPid = r.pidOf(notLeader.Leader)
+		} else {
+			rejected.RetryAfterMs = retryAfterMs
+		}
+	case errors.Is(err, node.ErrOverloaded):
+		rejected.Code, rejected.RetryAfterMs = Code_OVERLOADED, retryAfterMs
+	case errors.Is(err, node.ErrCommandTooLarge):
+		rejected.Code = Code_TOO_LARGE
+	case errors.Is(err, node.ErrTransferring):
+		rejected.Code, rejected.RetryAfterMs = Code_TRANSFERRING, retryAfterMs
+	case errors.Is(err, node.ErrChangeInProgress), errors.Is(err, node.ErrNotReady):
+		rejected.Code, rejected.RetryAfterMs = Code_CHANGE_IN_PROGRESS, retryAfterMs
+	}
+	return rejected
+}
+
+// pidOf is the raft actor of another member, as far as the configuration tells.
+func (r *raftActor) pidOf(id ID) *actor.PID {
+	address := r.self.Address
+	if m, ok := r.node.Configuration().Member(id); ok && m.Address != "" {
+		address = m.Address
+	}
+	return actor.NewPID(address, pidName(r.cfg.Group, id))
+}
+
+// pidName is the name under which a raft actor lives.
+func pidName(group string, id ID) string { return fmt.Sprintf("raft/%s/%d", group, id) }
+
+// stopped is the rejection of a call by a member that is no more.
+func stopped(c *call) *Rejected {
+	return &Rejected{
+		Code: Code_STOPPED, Outcome: c.outcome(),
+		Detail: "raft: the member has stopped; ask another one",
+	}
+}
+
+func pastDeadline(c *call) *Rejected {
+	detail := "raft: the time is up"
+	if c.outcome() == Outcome_UNKNOWN {
+		detail = "raft: the time is up, and whether it happens is not decided; it may still"
+	}
+	return &Rejected{Code: Code_DEADLINE, Outcome: c.outcome(), Detail: detail}
+}
+
+func overloadedRejection(detail string) *Rejected {
+	return &Rejected{
+		Code: Code_OVERLOADED, Outcome: Outcome_NOT_APPLIED, RetryAfterMs: retryAfterMs, Detail: "raft: " + detail,
+	}
+}
+
+// Reasons of a [*RejectedError].
+var (
+	// ErrNotApplied: the request had no effect and will have none. It may be sent again.
+	ErrNotApplied = errors.New("raft: not applied")
+	// ErrUnknown: the request may have had its effect, or may yet have it. Sending it again may do it
+	// twice.
+	ErrUnknown = errors.New("raft: outcome unknown")
+)
+
+// RejectedError is a [Rejected] as an error. It matches [ErrNotApplied] or [ErrUnknown] by its outcome.
+type RejectedError struct {
+	Code    Code
+	Outcome Outcome
+	// Leader is the member to ask, or zero.
+	Leader ID
+	Detail string
+}
+
+func (e *RejectedError) Error() string {
+	return fmt.Sprintf("raft: rejected (%v, %v): %s", e.Code, e.Outcome, e.Detail)
+}
+
+// Is tells the outcome.
+func (e *RejectedError) Is(target error) bool {
+	return (target == ErrNotApplied && e.Outcome == Outcome_NOT_APPLIED) ||
+		(target == ErrUnknown && e.Outcome == Outcome_UNKNOWN)
+}
+
+func (x *Rejected) asError() *RejectedError {
+	return &RejectedError{Code: x.Code, Outcome: x.Outcome, Leader: ID(x.Leader), Detail: x.Detail}
+}

@@ -1,0 +1,81 @@
+package raft
+
+import (
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"example.com/raftactor/node"
+)
+
+// published is what GetStatus is answered from, without a turn and without a leader.
+type published struct {
+	mu      sync.Mutex
+	now     node.Overview // guarded by mu
+	stopped bool          // guarded by mu
+}
+
+func (p *published) set(now node.Overview) {
+	p.mu.Lock()
+	p.now = now
+	p.mu.Unlock()
+}
+
+func (p *published) stop() {
+	p.mu.Lock()
+	p.stopped = true
+	p.mu.Unlock()
+}
+
+func (r *raftActor) publishStatus() { r.published.set(r.node.Overview()) }
+
+// intercept answers what needs no turn. It runs on the goroutines of those who post.
+func (r *raftActor) intercept(request any, sender *actor.PID) bool {
+	c, isCall := request.(*statusCall)
+	_, isMessage := request.(*GetStatus)
+	if !isCall && !isMessage {
+		return false
+	}
+	r.published.mu.Lock()
+	now, stopped := r.published.now, r.published.stopped
+	r.published.mu.Unlock()
+	if stopped {
+		return false // the actor is on its way out, and answers as it does
+	}
+	status := r.statusOf(now)
+	if isCall {
+		c.status <- status
+	} else if sender != nil {
+		r.system.Root.Send(sender, status)
+	}
+	return true
+}
+
+func (r *raftActor) statusOf(now node.Overview) *Status {
+	s := &Status{
+		Group: r.cfg.Group, Id: uint64(r.cfg.ID), Role: Status_Role(now.Role), Term: uint64(now.Term),
+		Leader: uint64(now.Leader), FirstIndex: uint64(now.FirstIndex), LastIndex: uint64(now.LastIndex),
+		SnapshotIndex: uint64(now.Snapshot), CommitIndex: uint64(now.Commit), AppliedIndex: uint64(now.Applied),
+	}
+	for _, m := range now.Configuration.Members {
+		s.Members = append(s.Members, &MemberInfo{Id: uint64(m.ID), Voter: m.Suffrage == node.Voter, Address: m.Address})
+	}
+	return s
+}
+
+// statusCall is GetStatus from a goroutine.
+type statusCall struct{ status chan *Status }
+
+// IgnoreDeadLetterLogging keeps it out of Proto.Actor's logs.
+func (*statusCall) IgnoreDeadLetterLogging() {}
+
+// overloaded answers a request that is refused because the mailbox is full. It runs on the goroutine of
+// the one who asks.
+func overloaded(request any) any {
+	rejected := overloadedRejection("as many requests wait as Config.RequestsMax or RequestBytesMax allows; try again later")
+	if c, ok := request.(*call); ok && c.done != nil {
+		c.reject(nil, rejected)
+		return nil
+	}
+	return rejected
+}

@@ -1,0 +1,252 @@
+package raft
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"example.com/raftactor/mailbox"
+	"example.com/raftactor/node"
+)
+
+// What the actor tells itself, and its children tell it. All of it goes by the control lane.
+type (
+	// tickPassed says that ticks have passed since the last turn that knew of any.
+	tickPassed struct{}
+	// syncDone says that what was staged up to seq is durable, or never will be.
+	syncDone struct {
+		seq uint64
+		err error
+	}
+	// childFailed says that the machine, or the storage under a child, cannot go on.
+	childFailed struct{ err error }
+	// machineRestored says that the machine has taken over a snapshot.
+	machineRestored struct{ index Index }
+	// snapshotEnded says that a snapshot of the machine is durable, or why not.
+	snapshotEnded struct {
+		meta SnapshotMeta
+		err  error
+	}
+	// entriesFetched answers a ReadEntries.
+	entriesFetched struct {
+		event node.EntriesRead
+		err   error
+	}
+	// logWanted asks for entries from lo on, for a subscription.
+	logWanted struct {
+		subscription uint64
+		lo           Index
+	}
+)
+
+// requestBytesMin is what a request counts beside its payload.
+const requestBytesMin = 64
+
+// classify says how a message is queued.
+func classify(message any) (lane mailbox.Lane, bytes int) {
+	switch m := message.(type) {
+	case *PeerEnvelope:
+		return mailbox.Peer, m.bytes()
+	case tickPassed, *syncDone, *childFailed, *machineRestored, *snapshotEnded, *entriesFetched, *logWanted,
+		*sendingEnded, *receivingEnded:
+		return mailbox.Control, 0
+	case *call:
+		return mailbox.Request, requestBytesMin + len(m.payload)
+	case *Propose:
+		return mailbox.Request, requestBytesMin + len(m.Command)
+	case *Query:
+		return mailbox.Request, requestBytesMin + len(m.Payload)
+	default:
+		return mailbox.Request, requestBytesMin
+	}
+}
+
+// turn takes what has arrived: completions, then peers, then time, then requests. What it leads to goes
+// out at its end, so that a turn costs one message per peer, one for the applier, and one sync.
+func (r *raftActor) turn(b *mailbox.Batch) {
+	for _, m := range b.Control {
+		r.control(actor.UnwrapEnvelopeMessage(m))
+	}
+	for _, m := range b.Peer {
+		r.fromPeer(actor.UnwrapEnvelopeMessage(m).(*PeerEnvelope))
+	}
+	if elapsed := r.ticks.Swap(0); elapsed > 0 {
+		r.pass(elapsed)
+	}
+	for _, m := range b.Requests {
+		_, request, sender := actor.UnwrapEnvelope(m)
+		r.request(request, sender)
+	}
+	r.submitProposals()
+	r.submitQueries()
+	r.endTurn()
+}
+
+// endTurn syncs, sends and applies what the turn has led to. A sync that is done at once leads to more.
+func (r *raftActor) endTurn() {
+	for r.failure == nil && r.barrier.begin(r.storage) {
+		r.completeSync(r.barrier.issued)
+	}
+	if r.failure != nil {
+		return
+	}
+	r.outgoing.flush(r)
+	r.work.flush(r)
+	r.publishStatus()
+}
+
+// step gives an event to the node and carries out what it asks for.
+func (r *raftActor) step(event node.Event) {
+	if r.failure != nil {
+		return
+	}
+	actions, err := r.node.Step(event)
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	r.perform(actions)
+}
+
+func (r *raftActor) control(message any) {
+	if r.failure != nil {
+		return
+	}
+	switch m := message.(type) {
+	case tickPassed: // the turn looks at the count
+	case *syncDone:
+		if m.err != nil {
+			r.fail(m.err)
+			return
+		}
+		r.completeSync(m.seq)
+	case *childFailed:
+		r.fail(m.err)
+	case *machineRestored:
+		r.step(&node.Restored{Index: m.index})
+		r.publish(&SnapshotRestored{Group: r.cfg.Group, Member: r.cfg.ID, Index: m.index})
+	case *snapshotEnded:
+		r.snapshotEnded(m)
+	case *entriesFetched:
+		if m.err != nil && m.event.For == r.cfg.ID {
+			r.fail(m.err)
+			return
+		}
+		r.step(&m.event)
+	case *logWanted:
+		r.serveLog(m)
+	case *sendingEnded:
+		r.sendingEnded(m)
+	case *receivingEnded:
+		r.receivingEnded(m)
+	}
+}
+
+func (r *raftActor) fromPeer(e *PeerEnvelope) {
+	switch {
+	case r.failure != nil:
+	case e.Chunk != nil:
+		r.chunkArrived(e)
+	case e.Ack != nil:
+		r.snapshots.ack(r, e)
+	}
+	for _, m := range e.Messages {
+		if m.Head().From != e.From {
+			continue // the transport vouches for the envelope only
+		}
+		r.receive.Message = m
+		r.step(&r.receive)
+	}
+}
+
+// pass lets time pass, for the node and for those who wait.
+func (r *raftActor) pass(elapsed int64) {
+	r.clock += elapsed
+	r.tick.Elapsed = int(elapsed)
+	r.step(&r.tick)
+	r.calls.expire(r.system, r.clock)
+	r.snapshots.tick(r)
+}
+
+// request takes a request, or turns it down. Proposals and queries are gathered for the end of the turn.
+func (r *raftActor) request(request any, sender *actor.PID) {
+	if m, ok := request.(*Subscribe); ok {
+		r.work.add(&subscribe{subscriber: orSender(m.Subscriber, sender), from: Index(m.FromIndex)})
+		return
+	}
+	if m, ok := request.(*Unsubscribe); ok {
+		r.work.add(&unsubscribe{subscriber: orSender(m.Subscriber, sender)})
+		return
+	}
+	c, rejected := callOf(request, sender)
+	if rejected != nil {
+		r.reply(sender, rejected)
+		return
+	}
+	if r.failure != nil {
+		c.reject(r.system, stopped(c))
+		return
+	}
+	if !r.calls.admit(c, r.clock, r.cfg) {
+		c.reject(r.system, overloadedRejection("as many requests wait as Config.PendingMax allows; try again later"))
+		return
+	}
+	switch c.kind {
+	case proposeCall:
+		r.proposals = append(r.proposals, c)
+	case queryCall:
+		r.queries.add(c)
+	default:
+		if c.kind == transferCall && r.transfer == nil {
+			r.transfer = c
+		}
+		r.asked = c
+		r.step(c.change)
+		r.asked = nil
+	}
+}
+
+func (r *raftActor) reply(to *actor.PID, message any) {
+	if to != nil {
+		r.system.Root.Send(to, message)
+	}
+}
+
+func orSender(named, sender *actor.PID) *actor.PID {
+	if named != nil {
+		return named
+	}
+	return sender
+}
+
+// submitProposals gives the turn's proposals to the node as one batch.
+func (r *raftActor) submitProposals() {
+	if len(r.proposals) == 0 {
+		return
+	}
+	for _, c := range r.proposals {
+		r.propose.Commands = append(r.propose.Commands, c.payload)
+		c.payload = nil
+	}
+	r.step(&r.propose)
+	clear(r.propose.Commands)
+	r.propose.Commands = r.propose.Commands[:0]
+	clear(r.proposals)
+	r.proposals = r.proposals[:0]
+}
+
+// submitQueries asks for one index for all linearizable queries of the turn; the others go to the
+// applier as they are.
+func (r *raftActor) submitQueries() {
+	if local := r.queries.takeLocal(); len(local) > 0 {
+		r.work.add(&queriesReady{calls: local})
+	}
+	if id, ok := r.queries.takeBatch(); ok {
+		r.step(&node.ReadIndex{ID: id})
+	}
+}
+
+// completeSync lets go of what waited for a sync.
+func (r *raftActor) completeSync(seq uint64) {
+	r.barrier.complete(seq, &r.outgoing)
+	r.synced.Seq = seq
+	r.step(&r.synced)
+}

@@ -1,0 +1,170 @@
+package timer_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"example.com/raftactor/timer"
+)
+
+// Time in these tests is the fake clock of a synctest bubble: time.Sleep lets it pass, at once.
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// elapse lets time pass, a millisecond at a time, until whoever is due has been called.
+func elapse(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func TestRealTicksNeitherDriftNorStopCounting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := timer.NewReal()
+		defer source.Stop()
+		const subscribers = 100
+		var totals [subscribers]atomic.Int64
+		for i := range totals {
+			source.Subscribe(50*ms, func(elapsed int) { totals[i].Add(int64(elapsed)) })
+		}
+		elapse(time.Minute)
+		for i := range totals {
+			// One tick of the last interval may be yet to come.
+			if got, want := totals[i].Load(), int64(time.Minute/(50*ms)); got > want || got < want-1 {
+				t.Errorf("subscriber %d: %d ticks in a minute, want %d", i, got, want)
+			}
+		}
+	})
+}
+
+func TestRealSubscriptionsAreSpreadOverTheInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := timer.NewReal()
+		defer source.Stop()
+		start := time.Now()
+		perMillisecond := make([]int, 200)
+		for range 1000 {
+			source.Subscribe(50*ms, func(int) { perMillisecond[time.Since(start)/ms]++ })
+		}
+		elapse(150*ms - 1)
+		source.Stop()
+		for i, n := range perMillisecond {
+			switch {
+			case i < 50 && n > 0:
+				t.Errorf("%d calls at %d ms, before an interval has passed", n, i)
+			case i >= 102 && i < 150 && (n < 10 || n > 40):
+				t.Errorf("%d calls at %d ms, want about 20", n, i)
+			}
+		}
+	})
+}
+
+func TestRealReportsAPauseInOneCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := timer.NewReal()
+		defer source.Stop()
+		pause := make(chan struct{})
+		var calls []int
+		source.Subscribe(10*ms, func(elapsed int) {
+			calls = append(calls, elapsed)
+			if len(calls) == 3 {
+				<-pause // a call must not block; the process that is stopped here is what is tested
+			}
+		})
+		elapse(30*ms + 95*ms)
+		close(pause)
+		elapse(5 * ms)
+		if got, want := fmt.Sprint(calls), "[1 1 1 9 1]"; got != want {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
+
+func TestCancelWaitsForTheRunningCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := timer.NewReal()
+		defer source.Stop()
+		entered, leave := make(chan struct{}), make(chan struct{})
+		returned := false
+		s := source.Subscribe(10*ms, func(int) {
+			close(entered)
+			<-leave
+			returned = true
+		})
+		<-entered
+		cancelled := make(chan struct{})
+		go func() {
+			s.Cancel()
+			if !returned {
+				t.Error("Cancel has returned before the call")
+			}
+			close(cancelled)
+		}()
+		synctest.Wait()
+		select {
+		case <-cancelled:
+			t.Error("Cancel has not waited")
+		default:
+		}
+		close(leave)
+		<-cancelled
+		elapse(time.Second) // a second call would close entered again
+	})
+}
+
+func TestStopFromACallEndsEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := timer.NewReal()
+		calls := 0
+		for range 10 {
+			source.Subscribe(10*ms, func(int) { calls++; source.Stop() })
+		}
+		elapse(time.Second)
+		source.Stop()
+		source.Subscribe(10*ms, func(int) { calls++ }).Cancel()
+		elapse(time.Second)
+		if calls != 1 {
+			t.Errorf("%d calls, want 1", calls)
+		}
+	})
+}
+
+// A bubble ends only when all its goroutines have, so this would fail if one stayed without subscribers.
+func TestRealHasNoGoroutineWithoutSubscribers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := timer.NewReal()
+		for range 100 {
+			called := make(chan struct{}, 1)
+			s := source.Subscribe(10*ms, func(int) {
+				select {
+				case called <- struct{}{}:
+				default:
+				}
+			})
+			<-called
+			s.Cancel()
+		}
+	})
+}
+
+func TestEarlierSubscriberWakesTheSleeper(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := timer.NewReal()
+		defer source.Stop()
+		source.Subscribe(time.Hour, func(int) {})
+		synctest.Wait()
+		ticks := 0
+		lazy := source.Subscribe(10*ms, func(elapsed int) { ticks += elapsed })
+		lazy.SetStride(1000)
+		elapse(105 * ms)
+		lazy.SetStride(1)
+		elapse(2 * ms)
+		if ticks < 9 || ticks > 10 {
+			t.Errorf("%d ticks, want 9 or 10", ticks)
+		}
+	})
+}
