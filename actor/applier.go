@@ -3,6 +3,7 @@ package raft
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -77,6 +78,8 @@ type applier struct {
 	// waiting are queries for an index that is not applied yet.
 	waiting       []*queriesReady
 	subscriptions subscriptions
+	// failed: the machine is in a state that nobody may see.
+	failed bool
 }
 
 func newApplier(r *raftActor) *applier {
@@ -88,9 +91,12 @@ func (a *applier) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *work:
 		for _, item := range m.items {
-			if err := a.do(ctx, item); err != nil {
-				fail(ctx, a.owner, err)
+			if a.failed {
 				return
+			}
+			if err := a.do(ctx, item); err != nil {
+				a.failed = true
+				fail(ctx, a.owner, err)
 			}
 		}
 	case *actor.Terminated:
@@ -145,9 +151,7 @@ func (a *applier) apply(ctx actor.Context, entries []Entry) error {
 			}
 		}
 		a.applied = e.Index
-		if c := a.take(e.Index, e.Term); c != nil {
-			c.answer(a.system, reply{index: e.Index, term: e.Term, result: result})
-		}
+		a.answer(e, reply{index: e.Index, term: e.Term, result: result})
 		a.subscriptions.applied(ctx, e)
 	}
 	a.serveWaiting()
@@ -165,20 +169,24 @@ func (a *applier) expect(run *expect) {
 	}
 }
 
-// take returns the call that waits for an entry, if any. What was accepted first is applied first, but
-// for what is superseded.
-func (a *applier) take(index Index, term Term) *call {
-	for k, run := range a.expected {
-		if run.term != term || index < run.first || index >= run.first+Index(len(run.calls)) {
+// answer answers those who wait for an entry. More than one do if a change of members was asked for
+// again before it was applied. What was accepted first is applied first, but for what is superseded.
+func (a *applier) answer(e *Entry, r reply) {
+	for k := 0; k < len(a.expected); k++ {
+		run := a.expected[k]
+		last := run.first + Index(len(run.calls)) - 1
+		if run.term != e.Term || e.Index < run.first || e.Index > last {
 			continue
 		}
-		c := run.calls[index-run.first]
-		if index == run.first+Index(len(run.calls))-1 {
-			a.expected = append(a.expected[:k], a.expected[k+1:]...)
+		run.calls[e.Index-run.first].answer(a.system, r)
+		if e.Index == last {
+			a.expected = slices.Delete(a.expected, k, k+1)
+			k--
 		}
-		return c
+		if e.Kind == node.EntryCommand {
+			return // of which each has one proposer
+		}
 	}
-	return nil
 }
 
 // settle answers those who wait in vain.
@@ -204,7 +212,7 @@ func (a *applier) settle(s *settle) {
 			run.calls = run.calls[s.last+1-run.first:]
 			run.first = s.last + 1
 			kept = append(kept, run)
-		} else if run.first < s.first {
+		} else if run.first < s.first && a.applied < s.first-1 {
 			run.calls = run.calls[:s.first-run.first]
 			kept = append(kept, run)
 		}
@@ -215,6 +223,11 @@ func (a *applier) settle(s *settle) {
 
 // serveOrWait answers queries whose index has been applied, and keeps the others.
 func (a *applier) serveOrWait(q *queriesReady) {
+	// Those whose time is up would otherwise be kept until their index comes, which may be never.
+	q.calls = slices.DeleteFunc(q.calls, func(c *call) bool { return c.answered.Load() })
+	if len(q.calls) == 0 {
+		return
+	}
 	if q.index > a.applied {
 		a.waiting = append(a.waiting, q)
 		return

@@ -45,9 +45,9 @@ type call struct {
 	reply reply
 
 	answered atomic.Bool
-	// appended: the command stands in the log, so that it may be applied whatever happens now.
-	// Owned by the raft actor.
-	appended bool
+	// submitted: the node has been given the command. Unless the node turns it down it may stand in the
+	// log, even if that step fails, so that it may be applied whatever happens now. Owned by the raft actor.
+	submitted bool
 }
 
 // reply is what answers a call: index, term and result, or a rejection.
@@ -105,7 +105,7 @@ func (c *call) outcome() Outcome {
 	case c.kind == queryCall:
 		return Outcome_NOT_APPLIED
 	case c.kind == proposeCall || c.kind == changeCall:
-		if c.appended {
+		if c.submitted {
 			return Outcome_UNKNOWN
 		}
 		return Outcome_NOT_APPLIED
@@ -116,7 +116,9 @@ func (c *call) outcome() Outcome {
 
 // callOf makes a call of a request from an actor. What cannot be asked is a rejection.
 func callOf(request any, sender *actor.PID) (*call, *Rejected) {
-	timeout := func(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
+	timeout := func(ms int64) time.Duration {
+		return time.Duration(min(max(ms, 0), timeoutMax.Milliseconds())) * time.Millisecond
+	}
 	switch m := request.(type) {
 	case *call:
 		return m, nil

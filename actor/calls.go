@@ -22,7 +22,7 @@ func (cs *calls) admit(c *call, clock int64, cfg Config) bool {
 	if timeout <= 0 {
 		timeout = cfg.RequestTimeout
 	}
-	c.deadline = clock + int64(cfg.ticks(min(timeout, timeoutMax)))
+	c.deadline = clock + int64(cfg.ticks(min(timeout, timeoutMax))) + 1 // a part of the first tick is over
 	cs.open = append(cs.open, c)
 	return true
 }

@@ -3,6 +3,7 @@ package raft
 import (
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -24,7 +25,8 @@ func (c Config) guardedProps(owner *actor.PID, producer actor.Producer) *actor.P
 	return c.childProps(func() actor.Actor { return &guard{actor: producer(), owner: owner} })
 }
 
-// guard reports the panic of an actor, and lets nothing through to it afterwards.
+// guard reports the panic of an actor, and lets nothing through to it afterwards but that it is to stop:
+// then it lets go of what it holds.
 type guard struct {
 	actor  actor.Actor
 	owner  *actor.PID
@@ -38,7 +40,7 @@ func (g *guard) Receive(ctx actor.Context) {
 			fail(ctx, g.owner, fmt.Errorf("raft: panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	if !g.failed {
+	if _, stopping := ctx.Message().(*actor.Stopping); stopping || !g.failed {
 		g.actor.Receive(ctx)
 	}
 }
@@ -92,16 +94,46 @@ func (s *snapshotter) write() (handle any, err error) {
 	defer s.view.Release()
 	writer, err := s.storage.CreateSnapshot(s.meta)
 	if err != nil {
-		return nil, fmt.Errorf("raft: creating the snapshot at %d: %w", s.meta.Index, err)
+		return nil, &storageError{fmt.Errorf("raft: creating the snapshot at %d: %w", s.meta.Index, err)}
 	}
 	defer writer.Abort()
-	if _, err := s.view.WriteTo(writer); err != nil {
-		return nil, fmt.Errorf("raft: writing the snapshot at %d: %w", s.meta.Index, err)
+	written := &notingWriter{to: writer}
+	if _, err := s.view.WriteTo(written); written.err != nil {
+		return nil, &storageError{fmt.Errorf("raft: writing the snapshot at %d: %w", s.meta.Index, written.err)}
+	} else if err != nil {
+		return nil, fmt.Errorf("raft: the machine failed to write the snapshot at %d: %w", s.meta.Index, err)
 	}
 	if handle, err = writer.Commit(); err != nil {
-		return nil, fmt.Errorf("raft: making the snapshot at %d durable: %w", s.meta.Index, err)
+		return nil, &storageError{fmt.Errorf("raft: making the snapshot at %d durable: %w", s.meta.Index, err)}
 	}
 	return handle, nil
+}
+
+// storageError is an error of the storage under a child. Unlike one of the machine, or of another
+// member, it is final.
+type storageError struct{ err error }
+
+func (e *storageError) Error() string { return e.err.Error() }
+func (e *storageError) Unwrap() error { return e.err }
+
+// notingWriter tells the errors of the storage from those of the machine that writes to it.
+type notingWriter struct {
+	to  io.Writer
+	err error
+}
+
+func (w *notingWriter) Write(p []byte) (int, error) {
+	n, err := w.to.Write(p)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	return n, err
+}
+
+// isStorageError tells whether the member must not go on.
+func isStorageError(err error) bool {
+	var storage *storageError
+	return errors.As(err, &storage)
 }
 
 var errTransferGone = errors.New("raft: the transfer of the snapshot was given up")

@@ -256,11 +256,3 @@ func (c *Client) ask(ctx context.Context, target *actor.PID, asked *call) (reply
 	}
 	return asked.reply, nil
 }
-
-// fail says that nobody answers.
-func (s *statusCall) fail() {
-	select {
-	case s.status <- nil:
-	default:
-	}
-}

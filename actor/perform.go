@@ -85,11 +85,7 @@ func (r *raftActor) membershipChanged(a *node.MembershipChanged) {
 
 // accepted has the applier expect what was appended.
 func (r *raftActor) accepted(a *node.Accepted) {
-	calls := r.askers(a.Offset, a.Count)
-	for _, c := range calls {
-		c.appended = true
-	}
-	r.work.add(&expect{first: a.First, term: a.Term, calls: calls})
+	r.work.add(&expect{first: a.First, term: a.Term, calls: r.askers(a.Offset, a.Count)})
 }
 
 func (r *raftActor) rejected(a *node.Rejected) {
@@ -127,6 +123,10 @@ func (r *raftActor) transferEnded(a *node.TransferEnded) {
 
 // snapshotEnded tells the node, and who asked for it, what became of a snapshot.
 func (r *raftActor) snapshotEnded(m *snapshotEnded) {
+	if isStorageError(m.err) {
+		r.fail(m.err)
+		return
+	}
 	asked := r.taking
 	r.taking = nil
 	if m.err != nil {

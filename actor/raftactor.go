@@ -49,6 +49,8 @@ type raftActor struct {
 	// request that is.
 	proposals []*call
 	asked     *call
+	// untaken are the requests of the turn that have not been looked at.
+	untaken []any
 	// transfer waits for a TransferEnded, taking for a snapshot.
 	transfer, taking *call
 
@@ -74,12 +76,16 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.start(ctx)
 	case *mailbox.Batch:
 		r.turn(m)
+	case *actor.Restarting:
+		r.fail(errRestarted)
 	case *actor.Stopping:
 		r.stop()
 	case *actor.Stopped:
 		r.close()
 	}
 }
+
+var errRestarted = errors.New("raft: it was to be restarted in place, with an empty memory, and could then have voted twice")
 
 func (r *raftActor) catch() {
 	if p := recover(); p != nil {
@@ -92,6 +98,11 @@ func (r *raftActor) catch() {
 			err = fmt.Errorf("raft: panic: %w\n%s", err, debug.Stack())
 		}
 		r.fail(err)
+		for _, m := range r.untaken { // the rest of the turn that did not come to its end
+			_, request, sender := actor.UnwrapEnvelope(m)
+			r.turnDown(request, sender)
+		}
+		r.untaken = nil
 	}
 }
 
@@ -108,6 +119,7 @@ func (r *raftActor) start(ctx actor.Context) {
 		r.fail(err)
 		return
 	}
+	r.publishStatus()
 	box := mailbox.Of(ctx)
 	box.Intercept(r.intercept)
 	link, err := r.cfg.Transport.Join(r.cfg.Group, r.cfg.ID, func(e *PeerEnvelope) { box.PostUserMessage(e) })

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -107,10 +109,8 @@ func (t *snapshotTransfers) ack(r *raftActor, e *PeerEnvelope) {
 
 // tick lets the children's time pass, in a fixed order.
 func (t *snapshotTransfers) tick(r *raftActor) {
-	for _, m := range r.node.Configuration().Members {
-		if s := t.senders[m.ID]; s != nil {
-			r.system.Root.Send(s.pid, transferTick{})
-		}
+	for _, id := range slices.Sorted(maps.Keys(t.senders)) { // those to removed members, too
+		r.system.Root.Send(t.senders[id].pid, transferTick{})
 	}
 	if t.receiver != nil {
 		r.system.Root.Send(t.receiver.pid, transferTick{})
@@ -167,6 +167,10 @@ func (r *raftActor) acceptSnapshot(a *node.AcceptSnapshot) {
 
 // receivingEnded installs what has arrived, and only then says so to the sender.
 func (r *raftActor) receivingEnded(m *receivingEnded) {
+	if isStorageError(m.err) {
+		r.fail(m.err)
+		return
+	}
 	if r.snapshots.receiver == m.from {
 		r.snapshots.receiver = nil
 	}
@@ -310,7 +314,7 @@ func (s *snapshotReceiver) Receive(ctx actor.Context) {
 	case *actor.Started:
 		writer, err := s.storage.CreateSnapshot(s.offer.Meta)
 		if err != nil {
-			s.end(ctx, nil, fmt.Errorf("raft: creating the snapshot at %d: %w", s.offer.Meta.Index, err))
+			s.end(ctx, nil, &storageError{fmt.Errorf("raft: creating the snapshot at %d: %w", s.offer.Meta.Index, err)})
 			return
 		}
 		s.writer = writer
@@ -336,7 +340,7 @@ func (s *snapshotReceiver) take(ctx actor.Context, c *SnapshotChunk) {
 		return
 	}
 	if _, err := s.writer.Write(c.Data); err != nil {
-		s.end(ctx, nil, fmt.Errorf("raft: writing the snapshot at %d: %w", s.offer.Meta.Index, err))
+		s.end(ctx, nil, &storageError{fmt.Errorf("raft: writing the snapshot at %d: %w", s.offer.Meta.Index, err)})
 		return
 	}
 	s.sum = crc32.Update(s.sum, castagnoli, c.Data)
@@ -352,7 +356,7 @@ func (s *snapshotReceiver) take(ctx actor.Context, c *SnapshotChunk) {
 	}
 	handle, err := s.writer.Commit()
 	if err != nil {
-		err = fmt.Errorf("raft: making the snapshot at %d durable: %w", s.offer.Meta.Index, err)
+		err = &storageError{fmt.Errorf("raft: making the snapshot at %d durable: %w", s.offer.Meta.Index, err)}
 	}
 	s.end(ctx, handle, err)
 }

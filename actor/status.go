@@ -29,7 +29,8 @@ func (p *published) stop() {
 
 func (r *raftActor) publishStatus() { r.published.set(r.node.Overview()) }
 
-// intercept answers what needs no turn. It runs on the goroutines of those who post.
+// intercept answers what needs no turn. It runs on the goroutines of those who post, but for what was
+// posted before the actor had started.
 func (r *raftActor) intercept(request any, sender *actor.PID) bool {
 	c, isCall := request.(*statusCall)
 	_, isMessage := request.(*GetStatus)
@@ -39,14 +40,15 @@ func (r *raftActor) intercept(request any, sender *actor.PID) bool {
 	r.published.mu.Lock()
 	now, stopped := r.published.now, r.published.stopped
 	r.published.mu.Unlock()
-	if stopped {
-		return false // the actor is on its way out, and answers as it does
-	}
-	status := r.statusOf(now)
-	if isCall {
-		c.status <- status
-	} else if sender != nil {
-		r.system.Root.Send(sender, status)
+	switch {
+	case isCall && stopped:
+		c.fail()
+	case isCall:
+		c.status <- r.statusOf(now)
+	case sender != nil && stopped:
+		r.system.Root.Send(sender, &Rejected{Code: Code_STOPPED, Outcome: Outcome_NOT_APPLIED, Detail: "raft: the member has stopped"})
+	case sender != nil:
+		r.system.Root.Send(sender, r.statusOf(now))
 	}
 	return true
 }
@@ -63,8 +65,11 @@ func (r *raftActor) statusOf(now node.Overview) *Status {
 	return s
 }
 
-// statusCall is GetStatus from a goroutine.
+// statusCall is GetStatus from a goroutine. The channel has room for the one answer; nil says that
+// nobody will give one.
 type statusCall struct{ status chan *Status }
+
+func (s *statusCall) fail() { s.status <- nil }
 
 // IgnoreDeadLetterLogging keeps it out of Proto.Actor's logs.
 func (*statusCall) IgnoreDeadLetterLogging() {}

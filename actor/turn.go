@@ -62,6 +62,7 @@ func classify(message any) (lane mailbox.Lane, bytes int) {
 // turn takes what has arrived: completions, then peers, then time, then requests. What it leads to goes
 // out at its end, so that a turn costs one message per peer, one for the applier, and one sync.
 func (r *raftActor) turn(b *mailbox.Batch) {
+	r.untaken = b.Requests
 	for _, m := range b.Control {
 		r.control(actor.UnwrapEnvelopeMessage(m))
 	}
@@ -71,8 +72,9 @@ func (r *raftActor) turn(b *mailbox.Batch) {
 	if elapsed := r.ticks.Swap(0); elapsed > 0 {
 		r.pass(elapsed)
 	}
-	for _, m := range b.Requests {
-		_, request, sender := actor.UnwrapEnvelope(m)
+	for len(r.untaken) > 0 {
+		_, request, sender := actor.UnwrapEnvelope(r.untaken[0])
+		r.untaken = r.untaken[1:]
 		r.request(request, sender)
 	}
 	r.submitProposals()
@@ -82,10 +84,10 @@ func (r *raftActor) turn(b *mailbox.Batch) {
 
 // endTurn syncs, sends and applies what the turn has led to. A sync that is done at once leads to more.
 func (r *raftActor) endTurn() {
-	for r.failure == nil && r.barrier.begin(r.storage) {
+	for !r.isOver() && r.barrier.begin(r.storage) {
 		r.completeSync(r.barrier.issued)
 	}
-	if r.failure != nil {
+	if r.isOver() {
 		return
 	}
 	r.outgoing.flush(r)
@@ -95,7 +97,7 @@ func (r *raftActor) endTurn() {
 
 // step gives an event to the node and carries out what it asks for.
 func (r *raftActor) step(event node.Event) {
-	if r.failure != nil {
+	if r.isOver() {
 		return
 	}
 	actions, err := r.node.Step(event)
@@ -107,7 +109,7 @@ func (r *raftActor) step(event node.Event) {
 }
 
 func (r *raftActor) control(message any) {
-	if r.failure != nil {
+	if r.isOver() {
 		return
 	}
 	switch m := message.(type) {
@@ -142,7 +144,7 @@ func (r *raftActor) control(message any) {
 
 func (r *raftActor) fromPeer(e *PeerEnvelope) {
 	switch {
-	case r.failure != nil:
+	case r.isOver():
 	case e.Chunk != nil:
 		r.chunkArrived(e)
 	case e.Ack != nil:
@@ -168,6 +170,13 @@ func (r *raftActor) pass(elapsed int64) {
 
 // request takes a request, or turns it down. Proposals and queries are gathered for the end of the turn.
 func (r *raftActor) request(request any, sender *actor.PID) {
+	if r.isOver() {
+		r.turnDown(request, sender)
+		return
+	}
+	if r.intercept(request, sender) {
+		return // a GetStatus from before the first turn, when nobody could answer it yet
+	}
 	if m, ok := request.(*Subscribe); ok {
 		r.work.add(&subscribe{subscriber: orSender(m.Subscriber, sender), from: Index(m.FromIndex)})
 		return
@@ -179,10 +188,6 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 	c, rejected := callOf(request, sender)
 	if rejected != nil {
 		r.reply(sender, rejected)
-		return
-	}
-	if r.failure != nil {
-		c.reject(r.system, stopped(c))
 		return
 	}
 	if !r.calls.admit(c, r.clock, r.cfg) {
@@ -198,11 +203,35 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 		if c.kind == transferCall && r.transfer == nil {
 			r.transfer = c
 		}
-		r.asked = c
+		r.asked, c.submitted = c, true
 		r.step(c.change)
 		r.asked = nil
 	}
 }
+
+// turnDown answers what is asked of a member that has failed or is about to be gone. How long that takes
+// is up to the machine, which may be in the middle of something.
+func (r *raftActor) turnDown(request any, sender *actor.PID) {
+	switch m := request.(type) {
+	case *Subscribe:
+		r.reply(orSender(m.Subscriber, sender), &SubscriptionEnded{Reason: SubscriptionEnded_STOPPED, ResumeIndex: m.FromIndex})
+	case *Unsubscribe:
+	case *statusCall:
+		m.fail()
+	case *GetStatus:
+		r.reply(sender, stopped(&call{kind: queryCall}))
+	default:
+		c, rejected := callOf(request, sender)
+		if rejected != nil {
+			r.reply(sender, rejected)
+			return
+		}
+		c.reject(r.system, stopped(c))
+	}
+}
+
+// isOver tells whether this member does nothing any more.
+func (r *raftActor) isOver() bool { return r.failure != nil || r.stopped }
 
 func (r *raftActor) reply(to *actor.PID, message any) {
 	if to != nil {
@@ -224,7 +253,7 @@ func (r *raftActor) submitProposals() {
 	}
 	for _, c := range r.proposals {
 		r.propose.Commands = append(r.propose.Commands, c.payload)
-		c.payload = nil
+		c.payload, c.submitted = nil, true
 	}
 	r.step(&r.propose)
 	clear(r.propose.Commands)

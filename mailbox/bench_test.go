@@ -2,7 +2,6 @@ package mailbox_test
 
 import (
 	"fmt"
-	"log/slog"
 	"sync"
 	"testing"
 
@@ -11,8 +10,8 @@ import (
 	"example.com/raftactor/mailbox"
 )
 
-// BenchmarkSend measures the whole way of a local message: N sends, until the actor has received them all.
-// It compares Proto.Actor's default mailbox with this package's, in one run.
+// BenchmarkSend measures the whole way of a local message: N sends, until the actor has received
+// them all. It compares Proto.Actor's default mailbox with this package's, in one run.
 func BenchmarkSend(b *testing.B) {
 	kinds := []struct {
 		name     string
@@ -27,7 +26,8 @@ func BenchmarkSend(b *testing.B) {
 	for _, way := range []string{"post", "root"} {
 		for _, producers := range []int{1, 2, 8} {
 			for _, kind := range kinds {
-				b.Run(fmt.Sprintf("%s/producers=%d/%s", way, producers, kind.name), func(b *testing.B) {
+				name := fmt.Sprintf("%s/producers=%d/%s", way, producers, kind.name)
+				b.Run(name, func(b *testing.B) {
 					benchmarkSend(b, kind.producer, way == "root", producers)
 				})
 			}
@@ -40,7 +40,7 @@ func benchmarkSend(b *testing.B, producer actor.MailboxProducer, root bool, prod
 	var made actor.Mailbox
 	counter := &countingActor{done: make(chan struct{}, 1)}
 	pid := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return counter },
-		actor.WithMailbox(func() actor.Mailbox { made = producer(); return made })))
+		withMailbox(producer, &made)))
 	defer func() { _ = system.Root.StopFuture(pid).Wait() }()
 	send := made.PostUserMessage
 	if root {
@@ -81,10 +81,4 @@ func (c *countingActor) Receive(ctx actor.Context) {
 	if c.got == c.want {
 		c.done <- struct{}{}
 	}
-}
-
-func quietSystem() *actor.ActorSystem {
-	return actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.DiscardHandler)
-	}))
 }

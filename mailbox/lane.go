@@ -2,9 +2,10 @@ package mailbox
 
 import "math"
 
-// A laneQueue holds the messages of one lane in the order of posting, in two buffers: posters fill one while the
-// other is delivered from, and they change places when the latter is used up. So a turn takes any number
-// of messages for the price of one exchange, and in steady state nothing is allocated.
+// A laneQueue holds the messages of one lane in the order of posting, in two buffers: posters fill
+// one while the other is delivered from, and they change places when the latter is used up. So a
+// turn takes any number of messages for the price of one exchange, and in steady state nothing is
+// allocated.
 type laneQueue struct {
 	messagesMax int // as posted to; constant
 	bytesMax    int // as posted to; constant
@@ -18,9 +19,10 @@ type laneQueue struct {
 
 	// Owned by whoever runs the turn.
 	out buffer
-	// Invariant: out[:delivered] is cleared, out[delivered:lent] is in the batch that is being delivered
+	// Invariant: out[:delivered] is cleared, out[delivered:lent] is in the batch that is being
+	// delivered
 	delivered, lent int
-	spacious        int // exchanges in a row that used little of out's capacity
+	spacious        int // exchanges in a row of a large buffer of which little was used
 }
 
 // A buffer is a run of messages with their sizes. Invariant: the two have the same length.
@@ -45,8 +47,9 @@ func (q *laneQueue) push(message any, bytes int) bool {
 	return true
 }
 
-// take lends the longest run of waiting messages that has at most messagesMax messages, at most bytesMax bytes
-// (but one message at least), and none that was posted after the first upTo. They stay valid until release.
+// take lends the longest run of waiting messages that has at most messagesMax messages, at most
+// bytesMax bytes (but one message at least), and none that was posted after the first upTo. They
+// stay valid until release.
 func (q *laneQueue) take(messagesMax, bytesMax int, upTo uint64) []any {
 	messagesMax = int(min(uint64(messagesMax), upTo-q.taken))
 	if messagesMax == 0 || q.waiting() == 0 {
@@ -73,28 +76,32 @@ func (q *laneQueue) release() {
 	q.delivered = q.lent
 }
 
-// A buffer that was once grown by a burst is let go when spaciousMax exchanges in a row have used less than a quarter
-// of it; buffers of up to smallCap messages are kept for good.
+// A buffer that was once grown by a burst is let go when spaciousMax exchanges in a row have used
+// less than a quarter of it; buffers of up to smallCap messages are kept for good.
 const (
-	smallCap    = 256
-	spaciousMax = 64
+	smallCap    = 1024
+	spaciousMax = 1024
 )
 
-// exchange lets posters fill the buffer that is used up, and delivers from the one that they have filled.
+// exchange lets posters fill the buffer that is used up, and delivers from the one that they have
+// filled.
 func (q *laneQueue) exchange() {
 	empty := buffer{q.out.messages[:0], q.out.bytes[:0]}
-	if size := cap(empty.messages); size <= smallCap || len(q.out.messages) > size/4 {
-		q.spacious = 0
-	} else if q.spacious++; q.spacious > spaciousMax {
-		empty = buffer{}
-		q.spacious = 0
+	if size := cap(empty.messages); size > smallCap {
+		q.spacious++
+		if len(q.out.messages) > size/4 {
+			q.spacious = 0
+		}
+		if q.spacious > spaciousMax {
+			empty, q.spacious = buffer{}, 0
+		}
 	}
 	q.in, q.out = empty, q.in
 	q.delivered, q.lent = 0, 0
 }
 
-// A solo is a message that is delivered on its own, after all that was posted before it and before all that was posted
-// after it, in every lane.
+// A solo is a message that is delivered on its own, after all that was posted before it and before
+// all that was posted after it, in every lane.
 type solo struct {
 	message any
 	after   [lanes]uint64 // what each lane had accepted when it was posted

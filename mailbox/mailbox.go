@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -65,9 +66,10 @@ func newMailbox(options Options, runner runner) *Mailbox {
 	return m
 }
 
-// Intercept has f asked for every request before it is queued, on the goroutine that posts it. If f returns true, it
-// has dealt with the request, and the mailbox forgets it: this answers requests that need no turn, from
-// state that the actor has published. f must not block. The actor calls Intercept when it starts.
+// Intercept has f asked for every request before it is queued, on the goroutine that posts it. If
+// f returns true, it has dealt with the request, and the mailbox forgets it: this answers requests
+// that need no turn, from state that the actor has published. f must not block. The actor calls
+// Intercept when it starts; once it has stopped, f is not asked any more.
 func (m *Mailbox) Intercept(f func(request any, sender *actor.PID) bool) { m.intercept.Store(&f) }
 
 // PostUserMessage queues a message for a batch, or refuses it. It is called by Proto.Actor.
@@ -101,12 +103,24 @@ func (m *Mailbox) PostUserMessage(posted any) {
 		}
 	}
 
-	m.mu.Lock()
+	m.lockAmongMany()
 	accepted := !m.stopped && queue.push(posted, max(bytes, MessageBytesMin))
 	m.unlockAfterPost(accepted && !m.suspended)
 	if !accepted {
 		m.refuse(lane, posted)
 	}
+}
+
+// lockAmongMany locks mu, and gives way a few times before it waits. A mutex that many wait for
+// hands itself from one waiter to the next, at the price of a switch of goroutines per message.
+func (m *Mailbox) lockAmongMany() {
+	for range 4 {
+		if m.mu.TryLock() {
+			return
+		}
+		runtime.Gosched()
+	}
+	m.mu.Lock()
 }
 
 // postSolo queues a message that is delivered on its own. If bounded, it counts as a request.
@@ -136,7 +150,8 @@ func (m *Mailbox) PostSystemMessage(message any) {
 	m.unlockAfterPost(true)
 }
 
-// unlockAfterPost unlocks mu and, if there is work now and nobody is about to do it, wakes the runner.
+// unlockAfterPost unlocks mu and, if there is work now and nobody is about to do it, wakes the
+// runner.
 func (m *Mailbox) unlockAfterPost(work bool) {
 	wake, stopped := work && !m.awake, m.stopped
 	if wake {
@@ -151,44 +166,45 @@ func (m *Mailbox) unlockAfterPost(work bool) {
 // refuse says what becomes of a message that was not accepted, on the goroutine that has posted it.
 func (m *Mailbox) refuse(lane Lane, posted any) {
 	m.mu.Lock()
-	stopped, host := m.stopped, m.host
+	stopped, owner := m.stopped, m.host
 	m.mu.Unlock()
 	message := actor.UnwrapEnvelopeMessage(posted)
 	switch {
 	case stopped:
-		deadLetter(host, posted)
+		deadLetter(owner, posted)
 	case lane == Peer:
 		m.options.Dropped(message)
 	default:
 		reply := m.options.Overloaded(message)
 		sender := actor.UnwrapEnvelopeSender(posted)
-		if reply != nil && sender != nil && host != nil {
-			host.ActorSystem().Root.Send(sender, reply)
+		if reply != nil && sender != nil && owner != nil {
+			owner.ActorSystem().Root.Send(sender, reply)
 		}
 	}
 }
 
-// deadLetter sends a message to where Proto.Actor sends what is posted to a stopped actor. A sender is told.
-func deadLetter(host host, posted any) {
-	if host != nil {
-		host.ActorSystem().DeadLetter.SendUserMessage(host.Self(), posted)
+// deadLetter sends a message to where Proto.Actor sends what is posted to a stopped actor. A
+// sender is told.
+func deadLetter(owner host, posted any) {
+	if owner != nil {
+		owner.ActorSystem().DeadLetter.SendUserMessage(owner.Self(), posted)
 	}
 }
 
-// RegisterHandlers is called by Proto.Actor when it spawns the actor, after which come Started and Start. Messages
-// may have been posted before. The dispatcher is not used.
+// RegisterHandlers is called by Proto.Actor when it spawns the actor, after which come Started and
+// Start. Messages may have been posted before. The dispatcher is not used.
 func (m *Mailbox) RegisterHandlers(invoker actor.MessageInvoker, _ actor.Dispatcher) {
 	m.invoker = invoker
-	host, ok := invoker.(host)
+	owner, ok := invoker.(host)
 	if ok {
-		m.process, _ = host.ActorSystem().ProcessRegistry.GetLocal(host.Self().Id)
+		m.process, _ = owner.ActorSystem().ProcessRegistry.GetLocal(owner.Self().Id)
 	}
 	if ctx, ok := invoker.(actor.ExtensionContext); ok {
 		ctx.Set(extension{m})
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.host = host
+	m.host = owner
 	// Only now is there somebody in whose name to refuse.
 	m.queues[Peer].bytesMax = m.options.PeerBytesMax
 	m.queues[Request].bytesMax = m.options.RequestBytesMax

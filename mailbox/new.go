@@ -5,8 +5,9 @@ import (
 	"github.com/asynkron/protoactor-go/ctxext"
 )
 
-// New returns a producer for [actor.WithMailbox] whose mailboxes have a goroutine each: parked when
-// there is nothing to do, and gone once the actor has stopped. It panics if the options are not valid.
+// New returns a producer for [actor.WithMailbox] whose mailboxes have a goroutine each: parked
+// when there is nothing to do, and gone once the actor has stopped. It panics if the options are
+// not valid.
 func New(options Options) actor.MailboxProducer {
 	if err := options.Validate(); err != nil {
 		panic(err)
@@ -16,7 +17,7 @@ func New(options Options) actor.MailboxProducer {
 
 // A goroutine runs the turns of one mailbox.
 type goroutine struct {
-	unpark chan struct{} // holds at most one token: only the post that finds the mailbox asleep sends
+	unpark chan struct{} // at most one token: only the post that finds the mailbox asleep sends
 }
 
 func (g *goroutine) start(m *Mailbox) { go g.run(m) }
@@ -41,7 +42,8 @@ func (g *goroutine) run(m *Mailbox) {
 	}
 }
 
-// Of returns the mailbox of the actor whose context this is. It panics if that is not one of this package's.
+// Of returns the mailbox of the actor whose context this is. It panics if that is not one of this
+// package's.
 func Of(ctx actor.ExtensionContext) *Mailbox {
 	return ctx.Get(extensionID).(extension).mailbox
 }

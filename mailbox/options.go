@@ -14,8 +14,8 @@ const (
 	// Request is for what is asked of the actor. Bounded in messages and bytes: when it is full, a
 	// message is refused and its sender answered at once (Options.Overloaded).
 	Request Lane = iota
-	// Control is for ticks and completions: few, small, and never dropped. Nothing bounds this lane but
-	// what its posters have in flight.
+	// Control is for ticks and completions: few, small, and never dropped. Nothing bounds this
+	// lane but what its posters have in flight.
 	Control
 	// Peer is for messages whose loss is repaired by their protocol. Bounded in bytes: when it is
 	// full, the message that arrives is dropped and counted (Options.Dropped).
@@ -40,8 +40,8 @@ func (l Lane) String() string {
 // Unlimited is a limit that is never reached.
 const Unlimited = math.MaxInt
 
-// MessageBytesMin is the least that a message counts for in a bound on bytes, whatever Classify says,
-// so that a bound on bytes bounds the number of messages too.
+// MessageBytesMin is the least that a message counts for in a bound on bytes, whatever Classify
+// says, so that a bound on bytes bounds the number of messages too.
 const MessageBytesMin = 64
 
 // Defaults for the limits in Options.
@@ -55,8 +55,8 @@ const (
 
 // Options configure a mailbox. Everywhere zero means the default.
 //
-// The functions are called on the goroutine that posts, several at a time, and must neither block nor
-// call back into the actor. They are given the message without its envelope.
+// The functions are called on the goroutine that posts, several at a time, and must neither block
+// nor call back into the actor. They are given the message without its envelope.
 type Options struct {
 	// Classify says which lane a message belongs to, and how many bytes it stands for. It is called
 	// once per message and must be quick. Nil: everything is a Request of no size.

@@ -9,16 +9,16 @@ import (
 
 // A Scheduler runs mailboxes under a test's control: without goroutines, a turn at a time, on the
 // goroutine that calls Step or Run. Turns, lanes and limits are those of [New]; only the choice of
-// who is next is the caller's. If all actors of a system have mailboxes of one scheduler, and nothing
-// else decides anything (no wall clock, no other goroutine, no map order), then equal choices give
-// equal runs.
+// who is next is the caller's. If all actors of a system have mailboxes of one scheduler, and
+// nothing else decides anything (no wall clock, no other goroutine, no map order), then equal
+// choices give equal runs.
 //
 // Actors may spawn, stop, watch and fail within a turn. What they must not do is wait: not for a
-// future either, since whoever would complete it cannot run. Outside, wait for a future after Run, and create
-// it with a negative timeout, which Proto.Actor takes for none.
+// future either, since whoever would complete it cannot run. Outside, wait for a future after Run,
+// and create it with a negative timeout, which Proto.Actor takes for none.
 //
-// The zero Scheduler is ready for use. Posting is safe from any goroutine; Step and Run belong to one at
-// a time.
+// The zero Scheduler is ready for use. Posting is safe from any goroutine; Step and Run belong to
+// one at a time.
 type Scheduler struct {
 	// Trace, if set, is called before each turn with the actor and the message that it is about to
 	// receive: a system message, a user message, or a *Batch. Set it before the first turn.
@@ -37,8 +37,8 @@ func (s *Scheduler) New(options Options) actor.MailboxProducer {
 	return func() actor.Mailbox { return newMailbox(options, s) }
 }
 
-// Plain returns a producer of mailboxes without lanes, batches or bounds, whose turns this scheduler
-// runs. Their actors receive one message at a time, as with Proto.Actor's own mailbox.
+// Plain returns a producer of mailboxes without lanes, batches or bounds, whose turns this
+// scheduler runs. Their actors receive one message at a time, as with Proto.Actor's own mailbox.
 func (s *Scheduler) Plain() actor.MailboxProducer {
 	return func() actor.Mailbox {
 		m := newMailbox(Options{}, s)

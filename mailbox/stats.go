@@ -3,7 +3,8 @@ package mailbox
 // Stats are a mailbox's counters at one moment.
 type Stats struct {
 	Control, Peer, Requests LaneStats
-	// Solos is the number of waiting messages that are delivered on their own, as Proto.Actor's Touch and PoisonPill are.
+	// Solos is the number of waiting messages that are delivered on their own, as Proto.Actor's
+	// Touch and PoisonPill are.
 	Solos int
 }
 
@@ -12,7 +13,7 @@ type LaneStats struct {
 	Waiting  int    // messages that are queued
 	Bytes    int    // what they stand for, with MessageBytesMin each at least
 	Accepted uint64 // messages ever queued
-	Refused  uint64 // messages ever refused because the lane was full: dropped peer messages, answered requests
+	Refused  uint64 // messages ever dropped (Peer) or answered (Request) because the lane was full
 }
 
 // Stats returns the mailbox's counters.

@@ -2,8 +2,8 @@ package mailbox
 
 import "github.com/asynkron/protoactor-go/actor"
 
-// A turn is one call of the actor: next chooses what for, deliver makes it. Turns run one at a time, on whatever goroutine the
-// runner has chosen; everything here is the same for all runners.
+// A turn is one call of the actor: next chooses what for, deliver makes it. Turns run one at a
+// time, on whatever goroutine the runner has chosen; everything here is the same for all runners.
 type turn struct {
 	kind    turnKind
 	message any // system message, solo, or *Batch
@@ -18,8 +18,9 @@ const (
 	batchMessage
 )
 
-// next takes the message of the next turn: system messages first, in order; then, unless the mailbox is suspended or the
-// actor has stopped, user messages. When there is nothing, the mailbox falls asleep, and the next post wakes it.
+// next takes the message of the next turn: system messages first, in order; then, unless the
+// mailbox is suspended or the actor has stopped, user messages. When there is nothing, the mailbox
+// falls asleep, and the next post wakes it.
 func (m *Mailbox) next() turn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -71,7 +72,8 @@ func (m *Mailbox) takeBatch() bool {
 	return m.batch.Len() > 0
 }
 
-// deliver calls the actor. A panic is handed to Proto.Actor, whose supervision decides what follows.
+// deliver calls the actor. A panic is handed to Proto.Actor, whose supervision decides what
+// follows.
 func (m *Mailbox) deliver(t turn) {
 	defer m.settle(t)
 	switch t.kind {
@@ -81,7 +83,7 @@ func (m *Mailbox) deliver(t turn) {
 		m.invoker.InvokeUserMessage(t.message)
 	case batchMessage:
 		if m.batch.influencesReceiveTimeout() {
-			m.envelope.Message = m.batch
+			m.envelope = actor.MessageEnvelope{Message: m.batch}
 			m.invoker.InvokeUserMessage(&m.envelope)
 		} else {
 			m.invoker.InvokeUserMessage(m.batch)
@@ -115,8 +117,8 @@ func (m *Mailbox) releaseBatch() {
 	}
 }
 
-// hasStopped tells if the actor has handled Stopped. Proto.Actor offers no hook for that, but the last system
-// message of an actor is the one in which it is taken out of the registry.
+// hasStopped tells if the actor has handled Stopped. Proto.Actor offers no hook for that, but the
+// last system message of an actor is the one in which it is taken out of the registry.
 func (m *Mailbox) hasStopped() bool {
 	if m.process == nil {
 		return false
@@ -127,6 +129,7 @@ func (m *Mailbox) hasStopped() bool {
 
 // stop sends what waits to the dead letters; from now on posters do so themselves.
 func (m *Mailbox) stop() {
+	m.intercept.Store(nil)
 	takeRest := func() turn {
 		m.mu.Lock()
 		defer m.mu.Unlock()

@@ -101,8 +101,8 @@ func (n *Node) claimsTooMuch(m Message) bool {
 	}
 	switch m := m.(type) {
 	case *AppendEntriesReply:
-		if m.Match > n.terms.last {
-			n.fault(m, FaultMatch, "it acknowledges %d, and the log ends at %d", m.Match, n.terms.last)
+		if acknowledged := max(m.Match, m.Commit); acknowledged > n.terms.last {
+			n.fault(m, FaultMatch, "it acknowledges %d, and the log ends at %d", acknowledged, n.terms.last)
 			return true
 		}
 	case *InstallSnapshotReply:
@@ -111,6 +111,10 @@ func (n *Node) claimsTooMuch(m Message) bool {
 			return true
 		}
 	case *HeartbeatReply:
+		if m.Commit > n.terms.last {
+			n.fault(m, FaultMatch, "it has committed %d, and the log ends at %d", m.Commit, n.terms.last)
+			return true
+		}
 		if m.Round > n.lead.round {
 			n.fault(m, FaultMalformed, "it confirms round %d, and this is round %d", m.Round, n.lead.round)
 			return true

@@ -239,7 +239,7 @@ func (d *configurationDecoder) byte() byte {
 
 func (d *configurationDecoder) uvarint() uint64 {
 	value, n := binary.Uvarint(d.data)
-	if n <= 0 {
+	if n <= 0 || (n > 1 && d.data[n-1] == 0) { // the last byte says nothing: there is a shorter form
 		d.short, d.data = true, nil
 		return 0
 	}

@@ -1,7 +1,8 @@
 package node
 
 // An Event is something that happened to the node: the only way in is [Node.Step]. The set of
-// variants is closed. An event may be reused by its owner once Step has returned.
+// variants is closed. An event may be reused by its owner once the actions of its Step have been carried
+// out: some of them point to the message in it.
 type Event interface{ isEvent() }
 
 // Tick lets time pass.

@@ -12,6 +12,8 @@ func malformed(m Message) string {
 		return "it claims to come from its receiver"
 	case h.FromIncarnation == 0:
 		return "its sender has incarnation 0"
+	case isReply(m) && h.ToIncarnation == 0:
+		return "it answers nobody: the incarnation that asked is missing"
 	case h.Term > TermMax:
 		return "its term is beyond all terms"
 	case h.Term == 0 && !isReply(m) && !isQuestion(m):

@@ -132,8 +132,9 @@ func (l *MemoryLog) Append(entries []Entry) error {
 // Truncate implements [Log]. The chunk that is cut is copied, so that slots which a message in
 // flight refers to are not written again.
 func (l *MemoryLog) Truncate(from Index) error {
-	if from < l.first || from > l.LastIndex() {
-		return fmt.Errorf("node: memory log: truncating from %d: holds %d to %d", from, l.first, l.LastIndex())
+	if from < l.first || from > l.LastIndex() || from <= l.snapshot.Index {
+		return fmt.Errorf("node: memory log: truncating from %d: holds %d to %d, and a snapshot at %d",
+			from, l.first, l.LastIndex(), l.snapshot.Index)
 	}
 	slot := int(from-l.first) + l.skip
 	keep := slot / chunkEntries

@@ -60,7 +60,7 @@ func New(cfg Config, log Log) (*Node, error) {
 	cfg = cfg.withDefaults()
 	n := &Node{
 		cfg: cfg, id: cfg.ID, incarnation: log.Incarnation(), log: log,
-		rng: rng{state: cfg.Seed}, hard: log.HardState(),
+		rng: newRNG(cfg.Seed, cfg.ID), hard: log.HardState(),
 	}
 	if n.incarnation == 0 {
 		return nil, errors.New("node: the log has incarnation 0: its storage was not initialised")

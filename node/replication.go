@@ -81,9 +81,12 @@ func (n *Node) sendProbe(p *progress, prevTerm Term) {
 // sendCheck asks a follower whether it has what it was sent. If something was lost it says so, and
 // if everything is there but not durable yet the answer waits for that.
 func (n *Node) sendCheck(p *progress) {
-	if prevTerm, ok := n.terms.term(p.next - 1); ok {
-		n.sendAppend(p, p.next-1, prevTerm, nil)
+	prevTerm, ok := n.terms.term(p.next - 1)
+	if !ok {
+		n.startSnapshot(p) // what is on its way is gone from the log: if it was lost, this is what is left
+		return
 	}
+	n.sendAppend(p, p.next-1, prevTerm, nil)
 }
 
 // passCommitOn tells those who have the entries already that they are committed.

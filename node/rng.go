@@ -3,6 +3,14 @@ package node
 // rng is SplitMix64: small, fast, and the same on every platform.
 type rng struct{ state uint64 }
 
+// newRNG mixes seed and id, so that members whose seeds are a step of the generator apart do not draw
+// the same numbers.
+func newRNG(seed uint64, id ID) rng {
+	r := rng{state: seed}
+	r.state = r.next() ^ uint64(id)
+	return r
+}
+
 func (r *rng) next() uint64 {
 	r.state += 0x9e3779b97f4a7c15
 	z := r.state

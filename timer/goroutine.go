@@ -6,9 +6,10 @@ import (
 	"strconv"
 )
 
-// goroutineID returns the number of the running goroutine, as stack traces show it. Go has no other way
-// to learn it, and Cancel none other to tell a call that cancels itself, for which it must not wait, from
-// another goroutine, which must. It takes about a microsecond, off the path of ticks.
+// goroutineID returns the number of the running goroutine, as stack traces show it. Go has no
+// other way to learn it, and Cancel none other to tell a call that cancels itself, for which it
+// must not wait, from another goroutine, which must. It takes about a microsecond, off the path of
+// ticks.
 func goroutineID() uint64 {
 	var buffer [64]byte
 	trace := buffer[:runtime.Stack(buffer[:], false)]

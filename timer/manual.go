@@ -2,9 +2,9 @@ package timer
 
 import "time"
 
-// A Manual source is one whose time a test moves. Subscribers are called on the goroutine that moves it, in
-// the order of time and, at the same instant, of Subscribe. Its subscriptions are not staggered: the first
-// tick is one interval after Subscribe.
+// A Manual source is one whose time a test moves. Subscribers are called on the goroutine that
+// moves it, in the order of time and, at the same instant, of Subscribe. Its subscriptions are not
+// staggered: the first tick is one interval after Subscribe.
 //
 // The time is moved by one goroutine at a time, and not from within a call.
 type Manual struct {
@@ -29,16 +29,16 @@ func (m *Manual) Subscribe(interval time.Duration, tick func(elapsed int)) *Subs
 	return m.schedule.add(m.now, 0, interval, tick)
 }
 
-// Now returns the time since the source was made, by its own clock. Within a call it is the instant that was
-// due, except after Jump.
+// Now returns the time since the source was made, by its own clock. Within a call it is the
+// instant that was due, except after Jump.
 func (m *Manual) Now() time.Duration {
 	m.schedule.mu.Lock()
 	defer m.schedule.mu.Unlock()
 	return m.now
 }
 
-// Next returns the time from now until somebody is due, zero if somebody is now, and false if nobody
-// is subscribed.
+// Next returns the time from now until somebody is due, zero if somebody is now, and false if
+// nobody is subscribed.
 func (m *Manual) Next() (wait time.Duration, ok bool) {
 	m.schedule.mu.Lock()
 	defer m.schedule.mu.Unlock()
@@ -59,8 +59,8 @@ func (m *Manual) Advance(d time.Duration) {
 	})
 }
 
-// Jump lets time pass at once, as for a process that was stopped meanwhile: whoever has missed ticks is
-// called once, with all of them.
+// Jump lets time pass at once, as for a process that was stopped meanwhile: whoever has missed
+// ticks is called once, with all of them.
 func (m *Manual) Jump(d time.Duration) {
 	m.move(d, func(end time.Duration) {
 		m.now = end

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// resolution is the least that the goroutine of a Real source sleeps. With many subscriptions, staggered, somebody is
-// due every few microseconds; so those of a millisecond share one wakeup.
+// resolution is the least that the goroutine of a Real source sleeps. With many subscriptions,
+// staggered, somebody is due every few microseconds; so those of a millisecond share one wakeup.
 const resolution = time.Millisecond
 
-// A Real source follows the monotonic clock. It has one goroutine while there are subscriptions, and none
-// otherwise. Calls come up to about a millisecond late.
+// A Real source follows the monotonic clock. It has one goroutine while there are subscriptions,
+// and none otherwise. Calls come up to about a millisecond late.
 type Real struct {
 	schedule schedule
 	start    time.Time
@@ -42,15 +42,15 @@ func (r *Real) Subscribe(interval time.Duration, tick func(elapsed int)) *Subscr
 	return r.schedule.add(r.now(), phase(r.schedule.subscribed, interval), interval, tick)
 }
 
-// phase spreads subscriptions over the interval: each falls into one of the largest gaps that the ones before have
-// left, however many there will be (multiples of the golden ratio, modulo 1).
+// phase spreads subscriptions over the interval: each falls into one of the largest gaps that the
+// ones before have left, however many there will be (multiples of the golden ratio, modulo 1).
 func phase(number uint64, interval time.Duration) time.Duration {
 	_, fraction := math.Modf(float64(number) * (math.Phi - 1))
 	return time.Duration(fraction * float64(interval))
 }
 
-// Stop cancels all subscriptions: no call is running or will come once it has returned, except a call that calls
-// Stop. Stop may be called again.
+// Stop cancels all subscriptions: no call is running or will come once it has returned, except a
+// call that calls Stop. Stop may be called again.
 func (r *Real) Stop() {
 	r.schedule.mu.Lock()
 	defer r.schedule.mu.Unlock()

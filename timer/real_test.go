@@ -2,6 +2,7 @@ package timer_test
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,13 +13,13 @@ import (
 	"example.com/raftactor/timer"
 )
 
-// Time in these tests is the fake clock of a synctest bubble: time.Sleep lets it pass, at once.
+// Time in these tests is the fake clock of a synctest bubble: to wait is to let it pass, at once.
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// elapse lets time pass, a millisecond at a time, until whoever is due has been called.
+// elapse lets time pass, until whoever is due has been called.
 func elapse(d time.Duration) {
-	time.Sleep(d)
+	<-time.After(d)
 	synctest.Wait()
 }
 
@@ -34,7 +35,8 @@ func TestRealTicksNeitherDriftNorStopCounting(t *testing.T) {
 		elapse(time.Minute)
 		for i := range totals {
 			// One tick of the last interval may be yet to come.
-			if got, want := totals[i].Load(), int64(time.Minute/(50*ms)); got > want || got < want-1 {
+			got, want := totals[i].Load(), int64(time.Minute/(50*ms))
+			if got > want || got < want-1 {
 				t.Errorf("subscriber %d: %d ticks in a minute, want %d", i, got, want)
 			}
 		}
@@ -116,6 +118,32 @@ func TestCancelWaitsForTheRunningCall(t *testing.T) {
 	})
 }
 
+func TestNoCallAfterCancelWithManyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := timer.NewReal()
+		defer source.Stop()
+		var all sync.WaitGroup
+		for i := range 50 {
+			all.Go(func() {
+				for range 100 {
+					var cancelled atomic.Bool
+					s := source.Subscribe(time.Duration(1+i%7)*ms, func(int) {
+						if cancelled.Load() {
+							t.Error("call after Cancel")
+						}
+					})
+					<-time.After(time.Duration(i) * ms)
+					s.SetStride(1 + i%3)
+					<-time.After(5 * ms)
+					s.Cancel()
+					cancelled.Store(true)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
 func TestStopFromACallEndsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := timer.NewReal()
@@ -133,7 +161,8 @@ func TestStopFromACallEndsEverything(t *testing.T) {
 	})
 }
 
-// A bubble ends only when all its goroutines have, so this would fail if one stayed without subscribers.
+// A bubble ends only when all its goroutines have, so this would fail if one stayed without
+// subscribers.
 func TestRealHasNoGoroutineWithoutSubscribers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := timer.NewReal()

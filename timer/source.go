@@ -8,10 +8,11 @@ import (
 
 // A Source calls its subscribers as their ticks pass. It is safe for concurrent use.
 type Source interface {
-	// Subscribe has tick called whenever an interval has passed, with the number of intervals since the last
-	// call: more than 1 if calls were missed. Calls of all subscriptions of one source come from one
-	// goroutine at a time, so tick must be quick, must not block, and must not panic: it posts to a mailbox.
-	// It may use the source and its subscriptions. Subscribe panics if interval is not positive.
+	// Subscribe has tick called whenever an interval has passed, with the number of intervals
+	// since the last call: more than 1 if calls were missed. Calls of all subscriptions of one
+	// source come from one goroutine at a time, so tick must be quick, must not block, and must
+	// not panic: it posts to a mailbox. It may use the source and its subscriptions. Subscribe
+	// panics if interval is not positive.
 	Subscribe(interval time.Duration, tick func(elapsed int)) *Subscription
 }
 
@@ -32,7 +33,8 @@ type Subscription struct {
 
 const notQueued = -1
 
-// longest bounds intervals and strides, so that no instant is beyond what a Duration holds. It is 36 years.
+// longest bounds intervals and strides, so that no instant is beyond what a Duration holds. It is
+// 36 years.
 const longest time.Duration = 1 << 60
 
 // checked returns the interval within bounds.
@@ -43,8 +45,8 @@ func checked(interval time.Duration) time.Duration {
 	return min(interval, longest)
 }
 
-// Cancel ends the subscription: no call is running or will come once it has returned. A running call is waited
-// for, unless it is that call that cancels. Cancel may be called again.
+// Cancel ends the subscription: no call is running or will come once it has returned. A running
+// call is waited for, unless it is that call that cancels. Cancel may be called again.
 func (s *Subscription) Cancel() {
 	s.schedule.mu.Lock()
 	defer s.schedule.mu.Unlock()
@@ -55,9 +57,10 @@ func (s *Subscription) Cancel() {
 	s.schedule.awaitCall(s)
 }
 
-// SetStride has calls come every so many ticks instead of every tick, from the last call on: an idle group
-// costs less with a stride of 20, and its ticks are still all counted. If more than stride ticks have already passed, a
-// call is due at once. SetStride panics if ticks is not positive.
+// SetStride has calls come every so many ticks instead of every tick, from the last call on: an
+// idle group costs less with a stride of 20, and its ticks are still all counted. If more than
+// stride ticks have already passed, a call is due at once. SetStride panics if ticks is not
+// positive.
 func (s *Subscription) SetStride(ticks int) {
 	if ticks <= 0 {
 		panic("timer: stride is not positive")
@@ -80,7 +83,8 @@ func (s *Subscription) setDue() {
 // A schedule is what the sources have in common: who is due when, and calling them. Time is the
 // duration since the source was made, by a clock that never goes back.
 type schedule struct {
-	// changed is called with mu held when the head of the queue may have changed, except by runDue. Constant.
+	// changed is called with mu held when the head of the queue may have changed, except by
+	// runDue. Constant.
 	changed func()
 
 	mu sync.Mutex
@@ -120,8 +124,8 @@ func (s *schedule) isDue(now time.Duration) bool {
 	return len(s.queue) > 0 && s.queue[0].due <= now
 }
 
-// runDue calls whoever is due at now, in order, on this goroutine, whose number is s.caller. It is called with mu
-// held, and lets go of it during calls.
+// runDue calls whoever is due at now, in order, on this goroutine, whose number is s.caller. It is
+// called with mu held, and lets go of it during calls.
 func (s *schedule) runDue(now time.Duration) {
 	for s.isDue(now) {
 		next := s.queue[0]
@@ -149,8 +153,8 @@ func (s *schedule) call(subscription *Subscription, elapsed int) {
 	subscription.tick(elapsed)
 }
 
-// awaitCall returns when no call of the subscription (of any, if nil) is running, or it is made by one. It is
-// called with mu held.
+// awaitCall returns when no call of the subscription (of any, if nil) is running, or it is made by
+// one. It is called with mu held.
 func (s *schedule) awaitCall(of *Subscription) {
 	running := func() bool { return s.calling != nil && (of == nil || s.calling == of) }
 	if !running() || s.caller == goroutineID() {
@@ -163,8 +167,8 @@ func (s *schedule) awaitCall(of *Subscription) {
 	s.awaited--
 }
 
-// A dueQueue is a heap: first whoever is due first, and of those due together, whoever has subscribed
-// first.
+// A dueQueue is a heap: first whoever is due first, and of those due together, whoever has
+// subscribed first.
 type dueQueue []*Subscription
 
 func (q dueQueue) Len() int { return len(q) }

@@ -149,7 +149,8 @@ func TestSubscribeFromACall(t *testing.T) {
 	}
 }
 
-// Whatever happens, a subscription has reported, after each call, just the ticks whose instants have come.
+// Whatever happens, a subscription has reported, after each call, just the ticks whose instants
+// have come.
 func TestReportedTicksAreThoseThatPassed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		source := timer.NewManual()
@@ -165,12 +166,13 @@ func TestReportedTicksAreThoseThatPassed(t *testing.T) {
 		})
 		t.Repeat(map[string]func(*rapid.T){
 			"subscribe": func(t *rapid.T) {
-				s := &subscriber{interval: durations.Draw(t, "interval"), since: source.Now(), stride: 1}
+				s := &subscriber{since: source.Now(), stride: 1}
+				s.interval = durations.Draw(t, "interval")
 				s.Subscription = source.Subscribe(s.interval, func(elapsed int) {
 					s.total += elapsed
 					passed := int((source.Now() - s.since) / s.interval)
 					if elapsed < s.stride || s.total != passed || s.cancelled {
-						t.Fatalf("call with %d at stride %d: %d in total, %d have passed, cancelled %v",
+						t.Fatalf("call with %d at stride %d: %d in all, %d passed, cancelled %v",
 							elapsed, s.stride, s.total, passed, s.cancelled)
 					}
 				})

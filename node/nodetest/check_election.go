@@ -6,6 +6,30 @@ import (
 	"example.com/raftactor/node"
 )
 
+// stands looks at a member that has just become a candidate: a leader has asked it to, or a majority
+// has said, in the present round, that it would vote for it (§9.6).
+func (v *view) stands(n *node.Node, was *view, event node.Event) error {
+	if v.role != node.Candidate || v.term == was.term {
+		return nil
+	}
+	if e, ok := event.(*node.Receive); ok {
+		if _, asked := e.Message.(*node.TimeoutNow); asked {
+			return nil
+		}
+	}
+	grants := 0
+	configuration := n.Configuration()
+	for _, voter := range configuration.Members {
+		if voter.Suffrage == node.Voter && (voter.ID == v.life.id || v.granted[voter.ID]) {
+			grants++
+		}
+	}
+	if grants <= configuration.VoterCount()/2 {
+		return fmt.Errorf("member %d stands for election by %d pre-votes of %v", v.life.id, grants, configuration)
+	}
+	return nil
+}
+
 // leads looks at a member that has just been elected.
 func (k *checker) leads(m *Member, was, v *view) error {
 	if v.role != node.Leader || was.role == node.Leader && was.term == v.term {
@@ -91,6 +115,11 @@ func (k *checker) left(m *Member, message node.Message) error {
 			return lacking("its vote to itself")
 		}
 		return k.voted(life{m.id, h.FromIncarnation}, h.Term, life{m.id, h.FromIncarnation})
+	case *node.PreVote:
+		if v := k.views[m.id]; v.round != a.Round {
+			v.round = a.Round
+			clear(v.granted)
+		}
 	case *node.RequestVoteReply:
 		if !a.Granted {
 			return nil
@@ -106,6 +135,14 @@ func (k *checker) left(m *Member, message node.Message) error {
 	case *node.InstallSnapshotReply:
 		if a.Match > 0 && !k.agrees(m, h, a.Match) {
 			return lacking("a snapshot")
+		}
+	case *node.ReadIndexReply:
+		if v := k.views[m.id]; v.term == h.Term && v.role == node.Leader {
+			return k.confirmed(v, k.requested[request{life{h.To, h.ToIncarnation}, h.Term, a.Batch}])
+		}
+	case *node.HeartbeatReply:
+		if a.Round > 0 && hard.Term < h.Term {
+			return lacking("to follow in its term")
 		}
 	case *node.AppendEntries, *node.Heartbeat, *node.InstallSnapshot, *node.TimeoutNow:
 		if hard.Term < h.Term {

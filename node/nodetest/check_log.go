@@ -18,7 +18,9 @@ func (k *checker) staged(m *Member) error {
 		var err error
 		switch w.kind {
 		case writeEntries:
-			err = k.appended(v, w)
+			if err = k.appended(v, w); err == nil && leads {
+				err = k.reconfigures(m, v, w)
+			}
 		case writeTruncation:
 			v.reconfigured = true
 			err = k.truncated(m.id, m.node.Term(), position{w.index, w.term})
@@ -51,6 +53,21 @@ func (k *checker) appended(v *view, w *write) error {
 			v.reconfigured = true
 		}
 		before = e.Term
+	}
+	return nil
+}
+
+// reconfigures finds a change of membership that a leader begins too early: before it has committed
+// in its own term, or before the previous change is committed (§4.1, and Ongaro's note of 2015).
+func (k *checker) reconfigures(m *Member, v *view, w *write) error {
+	if w.entries[0].Kind != node.EntryConfiguration {
+		return nil
+	}
+	if c := k.at(v.commit); c == nil || c.entry.Term != v.term {
+		return fmt.Errorf("member %d changes the membership in term %d before it has committed in it", m.id, v.term)
+	}
+	if v.configured > v.commit {
+		return fmt.Errorf("member %d changes the membership before the change at %d is committed", m.id, v.configured)
 	}
 	return nil
 }
@@ -114,7 +131,9 @@ func (k *checker) followsLog(m *Member) error {
 	if err != nil {
 		return err
 	}
+	k.views[m.id].configured = m.log.Snapshot().ConfigurationIndex
 	if len(entries) > 0 {
+		k.views[m.id].configured = entries[len(entries)-1].Index
 		if want, err = node.DecodeConfiguration(entries[len(entries)-1].Data); err != nil {
 			return err
 		}

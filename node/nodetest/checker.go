@@ -25,6 +25,12 @@ type checker struct {
 	dead map[position]bool
 	// storages are those of all lives there ever were.
 	storages map[life]*storage
+	// followed is the step in which a member last heeded a heartbeat of a term's leader.
+	followed map[followership]int
+	// requested is the step in which a leader first got a request for reads.
+	requested map[request]int
+	// step counts the steps of all members.
+	step int
 	// views are of the members that are up.
 	views map[node.ID]*view
 }
@@ -54,6 +60,19 @@ type ballot struct {
 	term  node.Term
 }
 
+// followership names a member that follows the leader of a term.
+type followership struct {
+	id   node.ID
+	term node.Term
+}
+
+// request names a request of a follower for reads in a term.
+type request struct {
+	from  life
+	term  node.Term
+	batch uint64
+}
+
 // commitment is a committed entry, the term of the leader that committed it, and the hash over all
 // entries up to it.
 type commitment struct {
@@ -71,6 +90,7 @@ type storage struct {
 // view is what is known of a running node.
 type view struct {
 	life    life
+	node    *node.Node
 	log     *Log
 	role    node.Role
 	term    node.Term
@@ -80,10 +100,15 @@ type view struct {
 	last    node.Index
 	// reconfigured: this step has written something that may change the configuration.
 	reconfigured bool
+	// configured is the index of the newest configuration in the log.
+	configured node.Index
 	// accepted are the terms of the entries accepted at an index and not settled.
 	accepted map[node.Index][]node.Term
-	// reads are those not answered, with what was committed when they were asked for.
+	// reads are those not answered.
 	reads openReads
+	// round is that of the newest pre-vote, and granted are those who said yes in it.
+	round   uint64
+	granted map[node.ID]bool
 	// transferring: an accepted transfer has not ended.
 	transferring bool
 }
@@ -91,7 +116,8 @@ type view struct {
 func newChecker() *checker {
 	return &checker{
 		entries: map[position]content{}, leaders: map[node.Term]life{}, ballots: map[ballot]life{},
-		dead: map[position]bool{}, storages: map[life]*storage{}, views: map[node.ID]*view{},
+		dead: map[position]bool{}, followed: map[followership]int{},
+		requested: map[request]int{}, storages: map[life]*storage{}, views: map[node.ID]*view{},
 	}
 }
 
@@ -108,8 +134,8 @@ func (k *checker) started(m *Member) error {
 	}
 	n := m.node
 	v := &view{
-		life: l, log: m.log, role: n.Role(), term: n.Term(), vote: n.Status().Vote, commit: n.Commit(), last: m.log.LastIndex(),
-		accepted: map[node.Index][]node.Term{}, reads: openReads{},
+		life: l, node: n, log: m.log, role: n.Role(), term: n.Term(), vote: n.Status().Vote, commit: n.Commit(), last: m.log.LastIndex(),
+		accepted: map[node.Index][]node.Term{}, reads: openReads{}, granted: map[node.ID]bool{},
 	}
 	k.views[m.id] = v
 	if hard := m.log.durable.HardState(); n.Term() < hard.Term {
@@ -121,17 +147,21 @@ func (k *checker) started(m *Member) error {
 	return k.followsLog(m)
 }
 
+// crashed forgets the node. Its storage stays known, also when that is wiped.
 func (k *checker) crashed(m *Member) { delete(k.views, m.id) }
-
-// wiped needs nothing: the storage of the life that has ended stays known.
-func (k *checker) wiped(*Member) {}
 
 // before notes what the event asks for.
 func (k *checker) before(m *Member, event node.Event) {
 	v := k.views[m.id]
 	v.reconfigured = false
-	if read, ok := event.(*node.ReadIndex); ok {
-		v.reads[read.ID] = k.end()
+	k.step++
+	switch e := event.(type) {
+	case *node.ReadIndex:
+		v.reads[e.ID] = openRead{sees: k.end(), step: k.step}
+	case *node.Receive:
+		if reply, ok := e.Message.(*node.PreVoteReply); ok && reply.Granted && reply.Round == v.round {
+			v.granted[reply.From] = true
+		}
 	}
 }
 
@@ -141,8 +171,10 @@ func (k *checker) after(m *Member, event node.Event, actions []node.Action) erro
 	was := *v
 	v.role, v.term, v.commit, v.last = n.Role(), n.Term(), n.Commit(), m.log.LastIndex()
 	v.vote = m.log.HardState().Vote
+	k.follows(v, event)
 	return errors.Join(
 		v.movedOn(&was),
+		v.stands(m.node, &was, event),
 		k.leads(m, &was, v),
 		k.commits(m, &was, v),
 		k.acts(m, v, actions),
@@ -150,6 +182,25 @@ func (k *checker) after(m *Member, event node.Event, actions []node.Action) erro
 		k.settled(m, v),
 		k.followsLogIfTouched(m, v),
 	)
+}
+
+// follows notes that a member has heeded a heartbeat, or been asked for reads.
+func (k *checker) follows(v *view, event node.Event) {
+	received, ok := event.(*node.Receive)
+	if !ok {
+		return
+	}
+	switch m := received.Message.(type) {
+	case *node.Heartbeat:
+		if v.term == m.Term && v.node.Leader() == m.From {
+			k.followed[followership{v.life.id, v.term}] = k.step
+		}
+	case *node.ReadIndexRequest:
+		r := request{life{m.From, m.FromIncarnation}, v.term, m.Batch}
+		if _, known := k.requested[r]; !known && v.role == node.Leader {
+			k.requested[r] = k.step
+		}
+	}
 }
 
 // movedOn finds what has gone back.

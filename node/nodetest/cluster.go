@@ -1,6 +1,7 @@
 package nodetest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -20,6 +21,8 @@ type Options struct {
 	Withhold int
 	// Trace, if not nil, is told every event and action, one a line.
 	Trace io.Writer
+	// Observe, if not nil, is shown every step whose actions have been carried out.
+	Observe func(id node.ID, event node.Event, actions []node.Action)
 	// Unchecked switches the checker off, for groups in which a member lies.
 	Unchecked bool
 }
@@ -99,9 +102,8 @@ func (c *Cluster) newLog(id node.ID) *Log {
 
 // start makes a node on the member's log.
 func (c *Cluster) start(m *Member) {
-	c.seeds += 0x9e3779b97f4a7c15
 	config := m.config
-	config.ID, config.Seed = m.id, c.seeds
+	config.ID, config.Seed = m.id, c.nextSeed()
 	if m.founder {
 		config.Bootstrap = c.founders
 	}
@@ -113,6 +115,12 @@ func (c *Cluster) start(m *Member) {
 	m.up(n)
 	c.tracef("start %d life %x seed %x", m.id, uint64(m.log.Incarnation()), config.Seed)
 	c.check(c.checker.started(m))
+}
+
+// nextSeed draws by other means than nodes do, lest two of them draw the same numbers.
+func (c *Cluster) nextSeed() uint64 {
+	c.seeds = c.seeds*6364136223846793005 + 1442695040888963407
+	return c.seeds ^ c.seeds>>33
 }
 
 // Crash stops a member at once. What its log had not made durable is lost, as are its messages that
@@ -137,15 +145,16 @@ func (c *Cluster) Restart(id node.ID) {
 }
 
 // Wipe gives a member that is down an empty storage, which is a new life. Its next start is that of
-// a joiner, or with asFounder that of a founding member which believes that the group is new.
+// a joiner, or with asFounder, if it was one, that of a founding member which believes that the group
+// is new.
 func (c *Cluster) Wipe(id node.ID, asFounder bool) {
 	m := c.Member(id)
 	if m.node != nil {
 		panic(fmt.Sprintf("nodetest: wiping member %d, which is up", id))
 	}
 	c.tracef("wipe %d", id)
-	c.checker.wiped(m)
-	m.log, m.founder = c.newLog(id), asFounder
+	_, founded := c.founders.Member(id)
+	m.log, m.founder = c.newLog(id), asFounder && founded
 }
 
 // Pause stops a member's process for a while: until [Cluster.Resume] nothing reaches it and no sync
@@ -170,6 +179,9 @@ func (c *Cluster) Members() []*Member { return c.members }
 
 // Err is the first thing found to be wrong, or nil.
 func (c *Cluster) Err() error { return c.err }
+
+// Report stops the cluster with a finding of the caller's own.
+func (c *Cluster) Report(finding error) { c.fail(finding) }
 
 // Steps is how many events all nodes have taken.
 func (c *Cluster) Steps() int { return c.steps }
@@ -210,9 +222,7 @@ func (c *Cluster) Step(id node.ID, event node.Event) []node.Action {
 	actions, err := c.stepSafely(m, event)
 	if err != nil {
 		c.tracef("  failed: %v", err)
-		m.failed = err
-		m.forget()
-		c.checker.crashed(m)
+		c.stop(m, err)
 		return nil
 	}
 	if c.err != nil {
@@ -221,7 +231,20 @@ func (c *Cluster) Step(id node.ID, event node.Event) []node.Action {
 	c.check(c.checker.staged(m))
 	c.carryOut(m, actions)
 	c.check(c.checker.after(m, event, actions))
+	if c.options.Observe != nil {
+		c.options.Observe(id, event, actions)
+	}
 	return actions
+}
+
+// stop ends a member whose node has failed, which only a failing disk excuses.
+func (c *Cluster) stop(m *Member, err error) {
+	m.failed = err
+	m.forget()
+	c.checker.crashed(m)
+	if m.log.failWith == nil || !errors.Is(err, m.log.failWith) {
+		c.fail(fmt.Errorf("member %d stops: %w", m.id, err))
+	}
 }
 
 // stepSafely makes a panic of the node a finding.

@@ -98,8 +98,8 @@ func (c *Cluster) leave(m *Member, message node.Message) {
 }
 
 func (m *Member) addTask(t Task) {
-	m.taskSent++
-	t.Number = m.taskSent
+	m.asked++
+	t.Number = m.asked
 	m.tasks = append(m.tasks, &t)
 }
 

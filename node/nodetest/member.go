@@ -11,14 +11,15 @@ type Member struct {
 	founder bool
 
 	// node is nil while the member is down.
-	node    *node.Node
-	failed  error
-	paused  bool
+	node   *node.Node
+	failed error
+	paused bool
+	// missed are the ticks of its pause.
 	missed  int
 	machine *State
-	// restored: the machine holds what it should, which is nothing, or a snapshot.
-	tasks     []*Task
-	taskSent  uint64
+	tasks   []*Task
+	// asked is the number of the newest task.
+	asked     uint64
 	syncs     []uint64
 	held      []heldMessage
 	transfers []*transfer

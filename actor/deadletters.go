@@ -1,0 +1,33 @@
+package raft
+
+// Proto.Actor logs dead letters with their contents. Commands, questions and results are nobody's
+// business but the user's.
+
+// IgnoreDeadLetterLogging keeps the command out of Proto.Actor's logs.
+func (*Propose) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging keeps the result out of Proto.Actor's logs.
+func (*Proposed) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging keeps the question out of Proto.Actor's logs.
+func (*Query) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging keeps the answer out of Proto.Actor's logs.
+func (*Answer) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging keeps the command out of Proto.Actor's logs.
+func (*Applied) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging keeps entries out of Proto.Actor's logs.
+func (*PeerEnvelope) IgnoreDeadLetterLogging() {}
+
+func (*work) IgnoreDeadLetterLogging()           {}
+func (*entriesFetched) IgnoreDeadLetterLogging() {}
+func (*SnapshotAck) IgnoreDeadLetterLogging()    {}
+func (*SnapshotChunk) IgnoreDeadLetterLogging()  {}
+func (*syncDone) IgnoreDeadLetterLogging()       {}
+func (*sendingEnded) IgnoreDeadLetterLogging()   {}
+func (*receivingEnded) IgnoreDeadLetterLogging() {}
+func (*snapshotEnded) IgnoreDeadLetterLogging()  {}
+func (tickPassed) IgnoreDeadLetterLogging()      {}
+func (transferTick) IgnoreDeadLetterLogging()    {}

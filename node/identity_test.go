@@ -1,0 +1,167 @@
+package node
+
+import "testing"
+
+// wiped puts another life on a message.
+func wiped(m Message) Message {
+	m.Head().FromIncarnation = 0x999
+	return m
+}
+
+func TestGrantOfAnotherLifeDoesNotCountAndItIsTold(t *testing.T) {
+	s := start(t, given{})
+	s.timesOut()
+	want(t, s.gets(wiped(s.preVoteGrant(2))),
+		"fault of 2: another incarnation: it is known as 102, and claims to be 999",
+		"->2 Refusal t1 HEADER {From:1 To:2 FromIncarnation:257 ToIncarnation:2457 Term:1} known as 102")
+	equal(t, "role", s.role, PreCandidate)
+	s.gets(s.preVoteGrant(2))
+	s.syncs()
+	wantSome(t, s.gets(wiped(s.voteGrant(2))), "fault of 2: another incarnation")
+	equal(t, "role", s.role, Candidate)
+	equal(t, "faults", s.counters.Faults[FaultIncarnation], 2)
+}
+
+func TestAcknowledgementOfAnotherLifeDoesNotCount(t *testing.T) {
+	s := start(t, given{}).leads()
+	s.proposes("a")
+	s.syncs()
+	wantSome(t, s.gets(wiped(s.ack(2, 3))), "fault of 2: another incarnation")
+	equal(t, "commit", s.commit, 2)
+	equal(t, "match", s.lead.progress(2).match, 2)
+}
+
+func TestAnotherLifeKeepsNoLeaderInOffice(t *testing.T) {
+	s := start(t, given{}).leads()
+	for range 4 {
+		s.ticks(2)
+		s.gets(wiped(s.pulse(2)))
+		s.gets(wiped(s.ack(3, 2)))
+	}
+	s.ticks(2)
+	equal(t, "role", s.role, Follower)
+}
+
+func TestCandidateOfAnotherLifeGetsNoVote(t *testing.T) {
+	s := start(t, given{})
+	want(t, s.gets(wiped(s.voteOf(2, 2, 1, 1))),
+		"fault of 2: another incarnation: it is known as 102, and claims to be 999",
+		"->2 Refusal t2 HEADER {From:1 To:2 FromIncarnation:257 ToIncarnation:2457 Term:2} known as 102",
+		"->2 RequestVoteReply t2 HEADER {From:1 To:2 FromIncarnation:257 ToIncarnation:2457 Term:2} refused",
+		"sync 1")
+	wantSome(t, s.gets(wiped(s.preVoteOf(2, 2, 1, 1))), "fault of 2: another incarnation")
+	equal(t, "vote", s.hard.Vote, None)
+}
+
+func TestRefusalReachesTheDriver(t *testing.T) {
+	s := start(t, given{id: 5, joiner: true})
+	want(t, s.gets(&Refusal{Header: s.re(1, 2), Known: 0x77}), "disowned by 1, who knows 77")
+}
+
+func TestReplyToAnEarlierLifeIsVoid(t *testing.T) {
+	s := start(t, given{}).leads()
+	m := s.ack(2, 2)
+	m.Head().ToIncarnation = 0x55
+	before := s.state()
+	want(t, s.gets(m))
+	equal(t, "state", s.state(), before)
+	equal(t, "stale", s.counters.Stale, 1)
+}
+
+func TestMemberOfAnotherLifeDoesNotCampaign(t *testing.T) {
+	members := founders(1, 2, 3).with(Member{ID: 1, Suffrage: Voter, Incarnation: 0x77})
+	s := start(t, given{members: members})
+	want(t, s.timesOut())
+	want(t, s.does(&Campaign{}))
+	want(t, s.gets(&TimeoutNow{Header: s.from(2, 2), Transfer: 1, LastIndex: 1}), "leader 2 t2", "sync 1")
+	equal(t, "role", s.role, Follower)
+}
+
+// TestFirstLifeMetIsRemembered: across a restart too, so that a member wiped meanwhile is noticed.
+func TestFirstLifeMetIsRemembered(t *testing.T) {
+	s := start(t, given{members: Voters(1, 2, 3)})
+	want(t, s.gets(s.preVoteOf(2, 1, 1, 1)), "->2 PreVoteReply t1 1 granted", "sync 1")
+	again := startOn(t, Config{ID: 1}, s.store.Clone())
+	wantSome(t, again.gets(wiped(again.preVoteOf(2, 1, 1, 1))), "fault of 2: another incarnation")
+}
+
+func TestNothingIsNotedOfStrangers(t *testing.T) {
+	s := start(t, given{members: Voters(1, 2, 3)})
+	want(t, s.gets(s.preVoteOf(9, 1, 1, 1)), "->9 PreVoteReply t1 1 granted")
+	equal(t, "lives noted", len(s.store.Met()), 0)
+}
+
+func TestAcknowledgementsOfNewAcquaintancesCountWhenTheyAreDurable(t *testing.T) {
+	s := start(t, given{members: Voters(1, 2, 3)}).becomes(Leader)
+	s.identity.met = nil // as if the votes had come from elsewhere
+	want(t, s.gets(s.ack(2, 2)), "sync 5")
+	equal(t, "commit", s.commit, 0)
+	s.syncs()
+	equal(t, "commit", s.commit, 2)
+}
+
+func TestLeaderHasTheGroupAgreeOnLives(t *testing.T) {
+	s := start(t, given{members: Voters(1, 2, 3)}).leads()
+	wantSome(t, s.ticks(2), "members {1 2 3}@3 committed=false")
+	equal(t, "log", s.holds(), "1@1{1? 2? 3?} 2@2~ 3@2{1 2 3}")
+	s.gets(s.pulse(2))
+	wantNo(t, s.ticks(2), "members")
+}
+
+func TestLivesAreForgottenWithTheirMembers(t *testing.T) {
+	s := start(t, given{id: 2, members: Voters(1, 2, 3)})
+	s.gets(s.preVoteOf(3, 1, 1, 1))
+	s.syncs()
+	equal(t, "lives noted", len(s.store.Met()), 1)
+	s.gets(s.append(1, 1, command(1, 1, ""), 0, configurationAt(2, 1, Voters(1, 2))))
+	equal(t, "lives noted before it is committed", len(s.store.Met()), 1)
+	want(t, s.gets(&Heartbeat{Header: s.from(1, 1), Commit: 2}),
+		"apply 1@1{1? 2? 3?}",
+		"members {1? 2? 3?}@1 committed=true",
+		"members {1? 2?}@2 committed=true",
+		"sync 3")
+	equal(t, "lives noted", len(s.store.Met()), 0)
+}
+
+// TestLifeIsForgottenWhenARemovalAndAReturnAreCommittedTogether: a follower that was late may learn of
+// both at once.
+func TestLifeIsForgottenWhenARemovalAndAReturnAreCommittedTogether(t *testing.T) {
+	s := start(t, given{id: 2, members: Voters(1, 2, 3)})
+	s.gets(s.preVoteOf(3, 1, 1, 1))
+	back := Voters(1, 2).with(Member{ID: 3, Suffrage: Learner})
+	s.gets(s.append(1, 1, command(1, 1, ""), 3, configurationAt(2, 1, Voters(1, 2)), configurationAt(3, 1, back)))
+	s.syncs()
+	equal(t, "lives noted", len(s.store.Met()), 0)
+	wantNo(t, s.gets(wiped(s.preVoteOf(3, 1, 3, 1))), "fault")
+}
+
+func TestBootstrapNeverLowersTheTerm(t *testing.T) {
+	log := NewMemoryLog(life(1))
+	must(t, log.SetHardState(HardState{Term: 5, Vote: 2, VoteIncarnation: life(2)}))
+	s := startOn(t, Config{ID: 1, Bootstrap: founders(1, 2, 3)}, log)
+	equal(t, "term", s.hard.Term, 5)
+	wantSome(t, s.gets(s.voteOf(3, 5, 1, 1)), "->3 RequestVoteReply t5 refused")
+}
+
+func TestLogWithoutALifeIsRefused(t *testing.T) {
+	if _, err := New(Config{ID: 1}, &MemoryLog{first: 1}); err == nil {
+		t.Error("a node starts on storage that was not initialised")
+	}
+}
+
+func TestLogThatContradictsItselfIsRefused(t *testing.T) {
+	late := given{terms: []Term{3}}.log(t)
+	must(t, late.SetHardState(HardState{Term: 2}))
+	broken := NewMemoryLog(life(1))
+	must(t, broken.Append([]Entry{{Index: 1, Term: 1, Kind: EntryConfiguration, Data: []byte("?")}}))
+	must(t, broken.SetHardState(HardState{Term: 1}))
+	gap := given{terms: []Term{1, 1}}.log(t)
+	gap.snapshot.Index = 9
+	for name, log := range map[string]*MemoryLog{
+		"hard state behind the log": late, "configuration that is none": broken, "snapshot beyond the log": gap,
+	} {
+		if _, err := New(Config{ID: 1}, log); err == nil {
+			t.Errorf("%s: the node starts", name)
+		}
+	}
+}
