@@ -100,9 +100,9 @@ func (a *applier) Receive(ctx actor.Context) {
 			}
 		}
 	case *actor.Terminated:
-		a.subscriptions.remove(ctx, m.Who, nil)
+		a.subscriptions.forget(ctx, m.Who)
 	case *actor.Stopping:
-		a.subscriptions.endAll(ctx, SubscriptionEnded_STOPPED, a.applied+1)
+		a.subscriptions.stop(ctx)
 	}
 }
 
@@ -125,9 +125,7 @@ func (a *applier) do(ctx actor.Context, item any) error {
 	case *subscribe:
 		a.subscriptions.add(ctx, a.owner, item, a.applied)
 	case *unsubscribe:
-		a.subscriptions.remove(ctx, item.subscriber, &SubscriptionEnded{
-			Reason: SubscriptionEnded_UNSUBSCRIBED, ResumeIndex: uint64(a.applied + 1),
-		})
+		a.subscriptions.unsubscribe(ctx, item.subscriber)
 	case *logServed:
 		a.subscriptions.served(ctx, a.owner, item, a.applied)
 	default:

@@ -71,7 +71,15 @@ func (c *call) answer(system *actor.ActorSystem, r reply) {
 		c.reply = r
 		close(c.done)
 	case c.sender != nil:
-		system.Root.Send(c.sender, c.message(r))
+		tell(system, c.sender, c.message(r))
+	}
+}
+
+// tell sends an answer to whoever asked. If that is nobody any more, nobody hears of it: a dead letter has
+// its handlers run on this goroutine, and they may wait, or panic.
+func tell(system *actor.ActorSystem, to *actor.PID, message any) {
+	if _, there := system.ProcessRegistry.Get(to); there {
+		system.Root.Send(to, message)
 	}
 }
 
@@ -147,7 +155,10 @@ func callOf(request any, sender *actor.PID) (*call, *Rejected) {
 func changeOf(m *ChangeMembers) (node.Event, *Rejected) {
 	switch change := m.Change.(type) {
 	case *ChangeMembers_Add:
-		return &node.AddMember{ID: ID(change.Add.GetId()), Address: change.Add.GetAddress()}, nil
+		return &node.AddMember{
+			ID: ID(change.Add.GetId()), Address: change.Add.GetAddress(),
+			Incarnation: node.Incarnation(change.Add.GetIncarnation()),
+		}, nil
 	case *ChangeMembers_Promote:
 		return &node.Promote{ID: ID(change.Promote.GetId())}, nil
 	case *ChangeMembers_Demote:

@@ -8,14 +8,15 @@ import (
 )
 
 // calls are those that this member has taken and that may not be answered yet. Owned by the raft actor.
-type calls struct{ open []*call }
+type calls struct {
+	open []*call
+	// skip is how many are still to be refused before it is looked again for calls that are answered.
+	skip int
+}
 
 // admit takes a call in, and sets its deadline. It tells whether there was room.
 func (cs *calls) admit(c *call, clock int64, cfg Config) bool {
-	if len(cs.open) >= cfg.PendingMax {
-		cs.drop()
-	}
-	if len(cs.open) >= cfg.PendingMax {
+	if len(cs.open) >= cfg.PendingMax && !cs.makeRoom(cfg.PendingMax) {
 		return false
 	}
 	timeout := c.timeout
@@ -27,11 +28,27 @@ func (cs *calls) admit(c *call, clock int64, cfg Config) bool {
 	return true
 }
 
+// makeRoom forgets calls that are answered. When there are none it refuses some without looking again: to
+// look through all of them for each would make a member that is overloaded slow, too.
+func (cs *calls) makeRoom(pendingMax int) bool {
+	if cs.skip > 0 {
+		cs.skip--
+		return false
+	}
+	cs.drop()
+	if len(cs.open) < pendingMax {
+		return true
+	}
+	cs.skip = pendingMax / 64
+	return false
+}
+
 // timeoutMax is the longest that anybody waits.
 const timeoutMax = 24 * time.Hour
 
 // drop forgets the calls that are answered.
 func (cs *calls) drop() {
+	cs.skip = 0
 	cs.open = slices.DeleteFunc(cs.open, func(c *call) bool { return c.answered.Load() })
 }
 

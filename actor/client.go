@@ -46,7 +46,7 @@ func NewClient(system *actor.ActorSystem, members ...*actor.PID) *Client {
 				Detail: fmt.Sprintf("raft: there is no actor %v any more", letter.PID),
 			})
 		case *statusCall:
-			m.fail()
+			m.answer(nil)
 		}
 	})
 	return c
@@ -122,6 +122,9 @@ func (c *Client) TransferLeadership(ctx context.Context, target ID) error {
 
 // TakeSnapshot has the first of the client's members take a snapshot now, and returns its index.
 func (c *Client) TakeSnapshot(ctx context.Context) (Index, error) {
+	if len(c.members) == 0 {
+		return 0, errors.New("raft: taking a snapshot: the client was given no members")
+	}
 	r, err := c.ask(ctx, c.members[0], &call{kind: snapshotCall, change: &node.RequestSnapshot{}})
 	return r.index, err
 }
@@ -206,6 +209,7 @@ func (c *Client) follow(rejected *Rejected) bool {
 	case Code_STOPPED:
 		c.tryNext()
 	case Code_OVERLOADED, Code_TRANSFERRING, Code_CHANGE_IN_PROGRESS, Code_SUPERSEDED:
+	case Code_DEADLINE: // of the member: the caller's is its context's
 	default:
 		return false
 	}
@@ -246,6 +250,10 @@ func (c *Client) ask(ctx context.Context, target *actor.PID, asked *call) (reply
 	select {
 	case <-asked.done:
 	case <-ctx.Done():
+		if !asked.answered.CompareAndSwap(false, true) {
+			<-asked.done // the answer came at the same moment
+			break
+		}
 		if asked.kind == queryCall {
 			return reply{}, fmt.Errorf("%w: %w", ErrNotApplied, ctx.Err())
 		}

@@ -23,11 +23,16 @@ func (*PeerEnvelope) IgnoreDeadLetterLogging() {}
 
 func (*work) IgnoreDeadLetterLogging()           {}
 func (*entriesFetched) IgnoreDeadLetterLogging() {}
-func (*SnapshotAck) IgnoreDeadLetterLogging()    {}
+
+// IgnoreDeadLetterLogging keeps it out of Proto.Actor's logs.
+func (*SnapshotAck) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging keeps the state out of Proto.Actor's logs.
 func (*SnapshotChunk) IgnoreDeadLetterLogging()  {}
 func (*syncDone) IgnoreDeadLetterLogging()       {}
 func (*sendingEnded) IgnoreDeadLetterLogging()   {}
 func (*receivingEnded) IgnoreDeadLetterLogging() {}
 func (*snapshotEnded) IgnoreDeadLetterLogging()  {}
+func (peerUnreachable) IgnoreDeadLetterLogging() {}
 func (tickPassed) IgnoreDeadLetterLogging()      {}
 func (transferTick) IgnoreDeadLetterLogging()    {}

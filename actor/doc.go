@@ -41,5 +41,5 @@
 //
 // A member is never restarted in place. A panic in the machine, a broken invariant or a failure of the
 // storage publishes [Failed] on the actor system's EventStream, answers all who wait, and stops the actor.
-// Spawn it again to bring it back from what its storage holds.
+// Spawn it again, with a new machine, to bring it back from what its storage holds.
 package raft

@@ -62,6 +62,16 @@ func (publisher) Receive(ctx actor.Context) {
 	switch event := ctx.Message().(type) {
 	case actor.SystemMessage, actor.AutoReceiveMessage:
 	default:
-		ctx.ActorSystem().EventStream.Publish(event)
+		publish(ctx, event)
 	}
+}
+
+// publish survives a handler that panics: it concerns neither this member nor later events.
+func publish(ctx actor.Context, event any) {
+	defer func() {
+		if p := recover(); p != nil {
+			ctx.Logger().Error("raft: a handler of an event panics", "event", event, "panic", p)
+		}
+	}()
+	ctx.ActorSystem().EventStream.Publish(event)
 }

@@ -4,7 +4,8 @@ import "io"
 
 // A Machine is the user's replicated state machine. It must be deterministic: the same commands in
 // the same order give the same results and the same state on every member, so it uses no clock, no
-// random numbers, no map order, and nothing outside itself.
+// random numbers, no map order, and nothing outside itself. Each spawning of a member takes a new one, in
+// its initial state: what it had applied before comes again.
 //
 // All methods are called by one actor, the applier, one at a time. However long they take, leadership
 // and replication go on; only applying and queries of this member wait.

@@ -191,3 +191,27 @@ func TestAMemberThatHasLostItsStorageIsDisowned(t *testing.T) {
 	f.pass(5)
 	f.agree(1, 2, 3)
 }
+
+func TestTheLifeThatIsMeantCanBeNamed(t *testing.T) {
+	f, leader := newGroup(t)
+	f.spawnJoiner(4, &journal{})
+	life := f.status(4).Incarnation
+	if life != uint64(f.store(4).incarnation) {
+		t.Errorf("its status tells of life %d, want %d", life, f.store(4).incarnation)
+	}
+	add := func(life uint64) *ChangeMembers {
+		return &ChangeMembers{Change: &ChangeMembers_Add{Add: &AddMember{Id: 4, Incarnation: life}}}
+	}
+	done[*MembersChanged](f, leader, add(life+1))
+	f.apply(leader, "what it answers to this does not count")
+	f.pass(5)
+	if got := events[*Disowned](f); len(got) == 0 || got[0].Member != 4 {
+		t.Fatalf("got %v, want a Disowned: another life was meant", got)
+	}
+	done[*MembersChanged](f, leader, remove(4))
+	done[*MembersChanged](f, leader, add(life))
+	f.elect()
+	done[*MembersChanged](f, leader, promote(4))
+	f.pass(3)
+	f.agree(1, 2, 3, 4)
+}

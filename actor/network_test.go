@@ -1,10 +1,6 @@
 package raft
 
-import (
-	"sync"
-
-	"example.com/raftactor/node"
-)
+import "sync"
 
 // A network is a Transport whose traffic a test controls. What is sent waits in a queue until the test
 // delivers it; a network that is immediate delivers at once.
@@ -26,13 +22,13 @@ func newNetwork() *network {
 type testLink struct {
 	network *network
 	key     memberKey
-	deliver func(*PeerEnvelope)
+	inbox   Inbox
 }
 
-func (w *network) Join(group string, id ID, deliver func(*PeerEnvelope)) (Link, error) {
+func (w *network) Join(group string, id ID, inbox Inbox) (Link, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	link := &testLink{w, memberKey{group, id}, deliver}
+	link := &testLink{w, memberKey{group, id}, inbox}
 	w.links[link.key] = link
 	return link, nil
 }
@@ -69,8 +65,18 @@ func (w *network) arrive(e *PeerEnvelope) {
 		}
 		w.mu.Unlock()
 		if link != nil {
-			link.deliver(e)
+			link.inbox.Deliver(e)
 		}
+	}
+}
+
+// lose tells the sender that an envelope is likely to have been lost.
+func (w *network) lose(e *PeerEnvelope) {
+	w.mu.Lock()
+	link := w.links[memberKey{e.Group, e.From}]
+	w.mu.Unlock()
+	if link != nil {
+		link.inbox.Unreachable(e.To)
 	}
 }
 
@@ -111,14 +117,4 @@ func (w *network) cutWay(from, to ID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut[[2]ID{from, to}] = true
-}
-
-// carries tells whether an envelope has a message of type M.
-func carries[M node.Message](e *PeerEnvelope) bool {
-	for _, m := range e.Messages {
-		if _, ok := m.(M); ok {
-			return true
-		}
-	}
-	return false
 }

@@ -10,8 +10,9 @@ import (
 	"example.com/raftactor/timer"
 )
 
-// Spawn starts a member in an actor system, and returns its PID. Its machine goes on from where the
-// member's storage is. An error names every fault of cfg, or says what could not be opened or
+// Spawn starts a member in an actor system, and returns its PID. The machine must be new, in its initial
+// state, also when a member is spawned again: it is given the member's snapshot, if there is one, and then
+// everything behind it. An error names every fault of cfg, or says what could not be opened or
 // recovered; then nothing has been started. What goes wrong later is published as [Failed].
 func Spawn(system *actor.ActorSystem, cfg Config, machine Machine) (*actor.PID, error) {
 	r, err := newRaftActor(cfg, machine)

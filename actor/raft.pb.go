@@ -744,7 +744,7 @@ func (x *Applied) GetCommand() []byte {
 type SubscriptionEnded struct {
 	state  protoimpl.MessageState   `protogen:"open.v1"`
 	Reason SubscriptionEnded_Reason `protobuf:"varint,1,opt,name=reason,proto3,enum=raftactor.v1.SubscriptionEnded_Reason" json:"reason,omitempty"`
-	// The first index that can be subscribed to.
+	// Where to subscribe from to go on: the first index that was not given, or the first that can be.
 	ResumeIndex   uint64 `protobuf:"varint,2,opt,name=resume_index,json=resumeIndex,proto3" json:"resume_index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -794,7 +794,7 @@ func (x *SubscriptionEnded) GetResumeIndex() uint64 {
 	return 0
 }
 
-// Unsubscribe ends a subscription.
+// Unsubscribe ends a subscription. The reply is SubscriptionEnded.
 type Unsubscribe struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose. Empty: the sender's.
@@ -965,9 +965,11 @@ func (*ChangeMembers_Remove) isChangeMembers_Change() {}
 
 // AddMember adds a learner, which receives the log and does not vote.
 type AddMember struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Id      uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Address string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// The life of the member's storage that is meant, as its Status tells it. Zero: the first one that is met.
+	Incarnation   uint64 `protobuf:"fixed64,3,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1014,6 +1016,13 @@ func (x *AddMember) GetAddress() string {
 		return x.Address
 	}
 	return ""
+}
+
+func (x *AddMember) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
 }
 
 // PromoteMember makes a learner that has caught up a voter.
@@ -1419,8 +1428,10 @@ type Status struct {
 	SnapshotIndex uint64 `protobuf:"varint,8,opt,name=snapshot_index,json=snapshotIndex,proto3" json:"snapshot_index,omitempty"`
 	CommitIndex   uint64 `protobuf:"varint,9,opt,name=commit_index,json=commitIndex,proto3" json:"commit_index,omitempty"`
 	// What has been handed to the machine.
-	AppliedIndex  uint64        `protobuf:"varint,10,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
-	Members       []*MemberInfo `protobuf:"bytes,11,rep,name=members,proto3" json:"members,omitempty"`
+	AppliedIndex uint64        `protobuf:"varint,10,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
+	Members      []*MemberInfo `protobuf:"bytes,11,rep,name=members,proto3" json:"members,omitempty"`
+	// The life of the member's storage: another number whenever the storage was empty.
+	Incarnation   uint64 `protobuf:"fixed64,12,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1530,6 +1541,13 @@ func (x *Status) GetMembers() []*MemberInfo {
 		return x.Members
 	}
 	return nil
+}
+
+func (x *Status) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
 }
 
 // MemberInfo is one member of the configuration in force.
@@ -1737,10 +1755,11 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\x06remove\x18\x04 \x01(\v2\x1a.raftactor.v1.RemoveMemberH\x00R\x06remove\x12\x1d\n" +
 	"\n" +
 	"timeout_ms\x18\x05 \x01(\x03R\ttimeoutMsB\b\n" +
-	"\x06change\"5\n" +
+	"\x06change\"W\n" +
 	"\tAddMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
-	"\aaddress\x18\x02 \x01(\tR\aaddress\"\x1f\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12 \n" +
+	"\vincarnation\x18\x03 \x01(\x06R\vincarnation\"\x1f\n" +
 	"\rPromoteMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\"\x1e\n" +
 	"\fDemoteMember\x12\x0e\n" +
@@ -1757,7 +1776,7 @@ const file_actor_raft_proto_rawDesc = "" +
 	"timeout_ms\x18\x01 \x01(\x03R\ttimeoutMs\"%\n" +
 	"\rSnapshotTaken\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\"\v\n" +
-	"\tGetStatus\"\xb0\x03\n" +
+	"\tGetStatus\"\xd2\x03\n" +
 	"\x06Status\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12-\n" +
@@ -1772,7 +1791,8 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\fcommit_index\x18\t \x01(\x04R\vcommitIndex\x12#\n" +
 	"\rapplied_index\x18\n" +
 	" \x01(\x04R\fappliedIndex\x122\n" +
-	"\amembers\x18\v \x03(\v2\x18.raftactor.v1.MemberInfoR\amembers\"B\n" +
+	"\amembers\x18\v \x03(\v2\x18.raftactor.v1.MemberInfoR\amembers\x12 \n" +
+	"\vincarnation\x18\f \x01(\x06R\vincarnation\"B\n" +
 	"\x04Role\x12\f\n" +
 	"\bFOLLOWER\x10\x00\x12\x11\n" +
 	"\rPRE_CANDIDATE\x10\x01\x12\r\n" +

@@ -122,7 +122,7 @@ func (r *raftActor) start(ctx actor.Context) {
 	r.publishStatus()
 	box := mailbox.Of(ctx)
 	box.Intercept(r.intercept)
-	link, err := r.cfg.Transport.Join(r.cfg.Group, r.cfg.ID, func(e *PeerEnvelope) { box.PostUserMessage(e) })
+	link, err := r.cfg.Transport.Join(r.cfg.Group, r.cfg.ID, memberInbox{box})
 	if err != nil {
 		r.fail(fmt.Errorf("raft: joining the transport: %w", err))
 		return
@@ -131,6 +131,7 @@ func (r *raftActor) start(ctx actor.Context) {
 	r.applier = r.spawnChild("applier", func() actor.Actor { return newApplier(r) })
 	r.reader = r.spawnChild("reader", func() actor.Actor { return &reader{r.storage, r.self} })
 	r.work = newWork()
+	r.snapshots.attempts = r.cfg.seed
 	r.cancelTicks = r.cfg.timerSource().Subscribe(r.cfg.TickInterval, func(elapsed int) {
 		if r.ticks.Add(int64(elapsed)) == int64(elapsed) {
 			box.PostUserMessage(tickPassed{})

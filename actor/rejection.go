@@ -16,6 +16,7 @@ const retryAfterMs = 50
 func (r *raftActor) rejection(err error) *Rejected {
 	rejected := &Rejected{Code: Code_REFUSED, Outcome: Outcome_NOT_APPLIED, Detail: err.Error()}
 	var notLeader *node.NotLeaderError
+	var transfer *node.TransferError
 	switch {
 	case errors.As(err, &notLeader):
 		rejected.Code = Code_NOT_LEADER
@@ -25,6 +26,8 @@ func (r *raftActor) rejection(err error) *Rejected {
 		} else {
 			rejected.RetryAfterMs = retryAfterMs
 		}
+	case errors.As(err, &transfer) && transfer.Undecided:
+		rejected.Code, rejected.Outcome = Code_DEADLINE, Outcome_UNKNOWN
 	case errors.Is(err, node.ErrOverloaded):
 		rejected.Code, rejected.RetryAfterMs = Code_OVERLOADED, retryAfterMs
 	case errors.Is(err, node.ErrCommandTooLarge):

@@ -277,7 +277,7 @@ func TestTransferringRefusesUntilItIsDecided(t *testing.T) {
 	}
 	f.noReply(transfer)
 	f.until("the end of the transfer", func() bool { return len(transfer.all()) > 0 })
-	f.rejected(transfer, Code_REFUSED, Outcome_NOT_APPLIED)
+	f.rejected(transfer, Code_DEADLINE, Outcome_UNKNOWN)
 	f.network.heal()
 	f.elect()
 	f.apply(f.leader(), "taken again")

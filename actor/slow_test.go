@@ -67,6 +67,29 @@ func TestSyncsThatAreUnderWayAreMerged(t *testing.T) {
 	only[*Proposed](f, asked[9])
 }
 
+func TestEachPromiseWaitsForItsOwnSync(t *testing.T) {
+	f, leader := newGroup(t)
+	followers := f.others(leader)
+	for _, id := range followers {
+		f.store(id).slow = true
+	}
+	first := f.propose(leader, "a")
+	f.settle()
+	second := f.propose(leader, "b")
+	f.settle()
+	f.noReply(first)
+	f.store(followers[0]).complete(1)
+	f.settle()
+	only[*Proposed](f, first)
+	f.noReply(second)
+	f.store(followers[1]).complete(1)
+	f.settle()
+	f.noReply(second)
+	f.store(followers[1]).complete(1)
+	f.settle()
+	only[*Proposed](f, second)
+}
+
 func TestManyProposalsOfATurnAreOneSync(t *testing.T) {
 	f, leader := newGroup(t)
 	f.store(leader).slow = true

@@ -25,11 +25,12 @@ const (
 // raft actor.
 type snapshotTransfers struct {
 	senders map[ID]*transferring
-	// receiver takes the snapshot that is coming in, or is nil.
-	receiver *transferring
+	// receiver takes the snapshot that is coming in, or is nil; received is the newest that there was.
+	receiver, received *transferring
 	// offered is the chunk whose offer is being put to the node.
 	offered *PeerEnvelope
-	// attempts counts the sendings.
+	// attempts counts the sendings. It starts anywhere, so that what a receiver has of an attempt from
+	// before a restart is not taken for a part of a later one.
 	attempts uint64
 }
 
@@ -137,13 +138,21 @@ func (r *raftActor) chunkArrived(e *PeerEnvelope) {
 		r.system.Root.Send(s.receiver.pid, c)
 		return
 	}
+	if c.Offset > 0 && !s.received.is(e) {
+		return // it has overtaken the start, which will come, or come again
+	}
 	// Nobody wants it: at its start because it is not needed, later because it was given up.
 	r.send(&PeerEnvelope{To: e.From, Ack: &SnapshotAck{Transfer: c.Transfer, Done: c.Offset == 0, Failed: c.Offset != 0}})
 }
 
 // receives tells whether the chunk is of the attempt that is coming in.
 func (t *snapshotTransfers) receives(e *PeerEnvelope) bool {
-	return t.receiver != nil && t.receiver.peer == e.From && t.receiver.transfer == e.Chunk.Transfer
+	return t.receiver.is(e)
+}
+
+// is tells whether the chunk is of this attempt.
+func (t *transferring) is(e *PeerEnvelope) bool {
+	return t != nil && t.peer == e.From && t.transfer == e.Chunk.Transfer
 }
 
 // acceptSnapshot starts receiving, in place of an earlier attempt.
@@ -161,7 +170,7 @@ func (r *raftActor) acceptSnapshot(a *node.AcceptSnapshot) {
 		offer: node.Clone(a.Message).(*node.InstallSnapshot), send: r.sendFromChild,
 	}
 	now.pid = r.ctx.Spawn(r.cfg.guardedProps(r.self, func() actor.Actor { return child }))
-	s.receiver = now
+	s.receiver, s.received = now, now
 	r.logger.Info("receiving a snapshot", "from", uint64(now.peer), "index", uint64(a.Message.Meta.Index))
 }
 

@@ -327,9 +327,9 @@ func TestAStorageErrorOfTheReceiverEndsIt(t *testing.T) {
 func TestAChunkThatNobodyWaitsForIsTurnedDown(t *testing.T) {
 	f, leader := newGroup(t)
 	follower := f.others(leader)[0]
-	f.network.links[memberKey{"g", follower}].deliver(&PeerEnvelope{Group: "g", From: leader, To: follower, Chunk: &SnapshotChunk{}})
+	f.network.links[memberKey{"g", follower}].inbox.Deliver(&PeerEnvelope{Group: "g", From: leader, To: follower, Chunk: &SnapshotChunk{}})
 	f.settle() // no offer: ignored
-	f.network.links[memberKey{"g", follower}].deliver(&PeerEnvelope{Group: "g", From: leader, To: follower, Ack: &SnapshotAck{Transfer: 3}})
+	f.network.links[memberKey{"g", follower}].inbox.Deliver(&PeerEnvelope{Group: "g", From: leader, To: follower, Ack: &SnapshotAck{Transfer: 3}})
 	f.settle() // nothing was sent: ignored
 	f.apply(leader, "it goes on")
 	if _, there := f.system.ProcessRegistry.GetLocal(f.pids[follower].Id); !there {

@@ -42,9 +42,9 @@ func (r *raftActor) intercept(request any, sender *actor.PID) bool {
 	r.published.mu.Unlock()
 	switch {
 	case isCall && stopped:
-		c.fail()
+		c.answer(nil)
 	case isCall:
-		c.status <- r.statusOf(now)
+		c.answer(r.statusOf(now))
 	case sender != nil && stopped:
 		r.system.Root.Send(sender, &Rejected{Code: Code_STOPPED, Outcome: Outcome_NOT_APPLIED, Detail: "raft: the member has stopped"})
 	case sender != nil:
@@ -57,7 +57,7 @@ func (r *raftActor) statusOf(now node.Overview) *Status {
 	s := &Status{
 		Group: r.cfg.Group, Id: uint64(r.cfg.ID), Role: Status_Role(now.Role), Term: uint64(now.Term),
 		Leader: uint64(now.Leader), FirstIndex: uint64(now.FirstIndex), LastIndex: uint64(now.LastIndex),
-		SnapshotIndex: uint64(now.Snapshot), CommitIndex: uint64(now.Commit), AppliedIndex: uint64(now.Applied),
+		Incarnation: uint64(now.Incarnation), SnapshotIndex: uint64(now.Snapshot), CommitIndex: uint64(now.Commit), AppliedIndex: uint64(now.Applied),
 	}
 	for _, m := range now.Configuration.Members {
 		s.Members = append(s.Members, &MemberInfo{Id: uint64(m.ID), Voter: m.Suffrage == node.Voter, Address: m.Address})
@@ -65,11 +65,17 @@ func (r *raftActor) statusOf(now node.Overview) *Status {
 	return s
 }
 
-// statusCall is GetStatus from a goroutine. The channel has room for the one answer; nil says that
-// nobody will give one.
+// statusCall is GetStatus from a goroutine. The channel has room for one answer.
 type statusCall struct{ status chan *Status }
 
-func (s *statusCall) fail() { s.status <- nil }
+// answer gives the first answer; nil says that nobody will give one. Each client of the actor system
+// says so of a dead letter.
+func (s *statusCall) answer(status *Status) {
+	select {
+	case s.status <- status:
+	default:
+	}
+}
 
 // IgnoreDeadLetterLogging keeps it out of Proto.Actor's logs.
 func (*statusCall) IgnoreDeadLetterLogging() {}

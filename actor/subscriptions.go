@@ -45,7 +45,7 @@ func (s *subscriptions) add(ctx actor.Context, owner *actor.PID, m *subscribe, a
 	if m.subscriber == nil {
 		return // nobody to tell
 	}
-	s.remove(ctx, m.subscriber, nil)
+	s.forget(ctx, m.subscriber)
 	from := m.from
 	if from == 0 {
 		from = applied + 1
@@ -66,7 +66,7 @@ func (s *subscription) start(ctx actor.Context) {
 		return
 	}
 	s.started = true
-	ctx.Send(s.subscriber, &SubscriptionStarted{PreviousIndex: uint64(s.previous)})
+	tell(ctx.ActorSystem(), s.subscriber, &SubscriptionStarted{PreviousIndex: uint64(s.previous)})
 }
 
 func (s *subscription) replay(ctx actor.Context, owner *actor.PID) {
@@ -83,7 +83,7 @@ func (s *subscription) give(ctx actor.Context, e *Entry) {
 	if e.Kind != node.EntryCommand {
 		return
 	}
-	ctx.Send(s.subscriber, &Applied{
+	tell(ctx.ActorSystem(), s.subscriber, &Applied{
 		Index: uint64(e.Index), Term: uint64(e.Term), PreviousIndex: uint64(s.previous), Command: e.Data,
 	})
 	s.previous = e.Index
@@ -130,27 +130,39 @@ func (s *subscriptions) restored(ctx actor.Context, index Index) {
 	}
 }
 
-// remove forgets a subscriber, and tells it so if there is something to tell.
-func (s *subscriptions) remove(ctx actor.Context, subscriber *actor.PID, last *SubscriptionEnded) {
-	k := slices.IndexFunc(s.all, func(sub *subscription) bool { return sub.subscriber.Equal(subscriber) })
-	if k < 0 {
-		return
-	}
-	s.all = slices.Delete(s.all, k, k+1)
-	ctx.Unwatch(subscriber)
-	if last != nil {
-		ctx.Send(subscriber, last)
+// unsubscribe ends a subscription at its subscriber's wish, and says so even if there is none.
+func (s *subscriptions) unsubscribe(ctx actor.Context, subscriber *actor.PID) {
+	if k := s.find(subscriber); k >= 0 {
+		s.end(ctx, k, SubscriptionEnded_UNSUBSCRIBED, s.all[k].next)
+	} else if subscriber != nil {
+		tell(ctx.ActorSystem(), subscriber, &SubscriptionEnded{Reason: SubscriptionEnded_UNSUBSCRIBED})
 	}
 }
 
+// forget drops a subscriber without a word.
+func (s *subscriptions) forget(ctx actor.Context, subscriber *actor.PID) {
+	if k := s.find(subscriber); k >= 0 {
+		ctx.Unwatch(subscriber)
+		s.all = slices.Delete(s.all, k, k+1)
+	}
+}
+
+// end drops a subscriber and tells it from where on to subscribe again.
 func (s *subscriptions) end(ctx actor.Context, k int, reason SubscriptionEnded_Reason, resume Index) {
-	s.remove(ctx, s.all[k].subscriber, &SubscriptionEnded{Reason: reason, ResumeIndex: uint64(resume)})
+	subscriber := s.all[k].subscriber
+	s.forget(ctx, subscriber)
+	tell(ctx.ActorSystem(), subscriber, &SubscriptionEnded{Reason: reason, ResumeIndex: uint64(resume)})
 }
 
-func (s *subscriptions) endAll(ctx actor.Context, reason SubscriptionEnded_Reason, resume Index) {
-	for len(s.all) > 0 {
-		s.end(ctx, len(s.all)-1, reason, resume)
+// stop ends all, each where it is.
+func (s *subscriptions) stop(ctx actor.Context) {
+	for k := len(s.all) - 1; k >= 0; k-- {
+		s.end(ctx, k, SubscriptionEnded_STOPPED, s.all[k].next)
 	}
+}
+
+func (s *subscriptions) find(subscriber *actor.PID) int {
+	return slices.IndexFunc(s.all, func(sub *subscription) bool { return sub.subscriber.Equal(subscriber) })
 }
 
 // serveLog reads the log for a subscription: from memory here, from further away in the reader.

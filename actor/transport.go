@@ -10,9 +10,17 @@ import (
 
 // A Transport carries what members send each other. It is safe for concurrent use.
 type Transport interface {
-	// Join makes a member reachable. What arrives for it is given to deliver, from any goroutine;
-	// deliver does not block, and keeps what it is given.
-	Join(group string, id ID, deliver func(*PeerEnvelope)) (Link, error)
+	// Join makes a member reachable. What the transport has for it, it gives to inbox.
+	Join(group string, id ID, inbox Inbox) (Link, error)
+}
+
+// An Inbox is where a member hears from its transport. Its methods may be called from any goroutine, and
+// do not block.
+type Inbox interface {
+	// Deliver takes an envelope, and keeps it.
+	Deliver(envelope *PeerEnvelope)
+	// Unreachable says that what was sent to a member last is likely to be lost.
+	Unreachable(id ID)
 }
 
 // A Link is one member's way to the others. Send and Leave may be called from any goroutine.
@@ -93,14 +101,14 @@ func NewMemoryTransport() *MemoryTransport {
 }
 
 // Join implements [Transport].
-func (t *MemoryTransport) Join(group string, id ID, deliver func(*PeerEnvelope)) (Link, error) {
+func (t *MemoryTransport) Join(group string, id ID, inbox Inbox) (Link, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	key := memberKey{group, id}
 	if t.members[key] != nil {
 		return nil, fmt.Errorf("raft: memory transport: member %d of group %q has joined already; stop its actor first", id, group)
 	}
-	link := &memoryLink{transport: t, key: key, deliver: deliver}
+	link := &memoryLink{transport: t, key: key, inbox: inbox}
 	t.members[key] = link
 	return link, nil
 }
@@ -108,7 +116,7 @@ func (t *MemoryTransport) Join(group string, id ID, deliver func(*PeerEnvelope))
 type memoryLink struct {
 	transport *MemoryTransport
 	key       memberKey
-	deliver   func(*PeerEnvelope)
+	inbox     Inbox
 }
 
 // Send implements [Link]. It holds the lock while it delivers, so that Leave can promise that nothing
@@ -117,7 +125,9 @@ func (l *memoryLink) Send(to ID, _ string, envelope *PeerEnvelope) {
 	l.transport.mu.RLock()
 	defer l.transport.mu.RUnlock()
 	if peer := l.transport.members[memberKey{l.key.group, to}]; peer != nil {
-		peer.deliver(envelope)
+		peer.inbox.Deliver(envelope)
+	} else if l.transport.members[l.key] == l {
+		l.inbox.Unreachable(to)
 	}
 }
 

@@ -30,12 +30,20 @@ type (
 		event node.EntriesRead
 		err   error
 	}
+	// peerUnreachable says that the transport does not reach a member.
+	peerUnreachable struct{ id ID }
 	// logWanted asks for entries from lo on, for a subscription.
 	logWanted struct {
 		subscription uint64
 		lo           Index
 	}
 )
+
+// memberInbox queues what the transport has for this member.
+type memberInbox struct{ box *mailbox.Mailbox }
+
+func (i memberInbox) Deliver(e *PeerEnvelope) { i.box.PostUserMessage(e) }
+func (i memberInbox) Unreachable(id ID)       { i.box.PostUserMessage(peerUnreachable{id: id}) }
 
 // requestBytesMin is what a request counts beside its payload.
 const requestBytesMin = 64
@@ -45,7 +53,7 @@ func classify(message any) (lane mailbox.Lane, bytes int) {
 	switch m := message.(type) {
 	case *PeerEnvelope:
 		return mailbox.Peer, m.bytes()
-	case tickPassed, *syncDone, *childFailed, *machineRestored, *snapshotEnded, *entriesFetched, *logWanted,
+	case tickPassed, peerUnreachable, *syncDone, *childFailed, *machineRestored, *snapshotEnded, *entriesFetched, *logWanted,
 		*sendingEnded, *receivingEnded:
 		return mailbox.Control, 0
 	case *call:
@@ -133,6 +141,8 @@ func (r *raftActor) control(message any) {
 			return
 		}
 		r.step(&m.event)
+	case peerUnreachable:
+		r.step(&node.Unreachable{Peer: m.id})
 	case *logWanted:
 		r.serveLog(m)
 	case *sendingEnded:
@@ -190,6 +200,9 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 		r.reply(sender, rejected)
 		return
 	}
+	if c.answered.Load() {
+		return // nobody waits for it any more
+	}
 	if !r.calls.admit(c, r.clock, r.cfg) {
 		c.reject(r.system, overloadedRejection("as many requests wait as Config.PendingMax allows; try again later"))
 		return
@@ -217,7 +230,7 @@ func (r *raftActor) turnDown(request any, sender *actor.PID) {
 		r.reply(orSender(m.Subscriber, sender), &SubscriptionEnded{Reason: SubscriptionEnded_STOPPED, ResumeIndex: m.FromIndex})
 	case *Unsubscribe:
 	case *statusCall:
-		m.fail()
+		m.answer(nil)
 	case *GetStatus:
 		r.reply(sender, stopped(&call{kind: queryCall}))
 	default:
@@ -233,11 +246,7 @@ func (r *raftActor) turnDown(request any, sender *actor.PID) {
 // isOver tells whether this member does nothing any more.
 func (r *raftActor) isOver() bool { return r.failure != nil || r.stopped }
 
-func (r *raftActor) reply(to *actor.PID, message any) {
-	if to != nil {
-		r.system.Root.Send(to, message)
-	}
-}
+func (r *raftActor) reply(to *actor.PID, message any) { tell(r.system, to, message) }
 
 func orSender(named, sender *actor.PID) *actor.PID {
 	if named != nil {

@@ -35,8 +35,7 @@ func (n *Node) admit(m Message) bool {
 		n.fault(m, FaultMalformed, "%s", detail)
 		return false
 	}
-	if h.ToIncarnation != 0 && h.ToIncarnation != n.incarnation {
-		n.counters.Stale++
+	if !n.isMeant(m) {
 		return false
 	}
 	if isReply(m) {

@@ -26,8 +26,10 @@ func (n *Node) advanceApplied() {
 
 func (n *Node) apply(entries []Entry) {
 	last := entries[len(entries)-1].Index
-	n.require(entries[0].Index == n.applied+1, "applying %d after %d", entries[0].Index, n.applied)
-	n.require(last <= min(n.commit, n.disk.durable), "applying %d, committed %d, durable %d", last, n.commit, n.disk.durable)
+	if entries[0].Index != n.applied+1 || last > min(n.commit, n.disk.durable) {
+		n.broken("applying %d to %d after %d, with %d committed and %d durable",
+			entries[0].Index, last, n.applied, n.commit, n.disk.durable)
+	}
 	n.applied = last
 	n.out.add(n.out.applies.put(Apply{Entries: entries}))
 	n.settleAccepted()
@@ -35,13 +37,10 @@ func (n *Node) apply(entries []Entry) {
 
 // replayRead goes on applying with entries that had to be read.
 func (n *Node) replayRead(e *EntriesRead) {
-	if !n.replaying {
-		return
+	if !n.replaying || e.Lo != n.applied+1 {
+		return // a snapshot has been installed since it was asked for
 	}
 	n.replaying = false
-	if e.Lo != n.applied+1 {
-		return // a snapshot has been installed meanwhile
-	}
 	if len(e.Entries) == 0 || e.Entries[0].Index != e.Lo || !n.isOfLog(e.Entries) {
 		n.fail("reading entries to apply", fmt.Errorf("what was read for %d to %d is not what the log holds", e.Lo, e.Hi-1))
 		return

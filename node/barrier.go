@@ -85,7 +85,9 @@ func (n *Node) appendEntries(entries []Entry) {
 }
 
 func (n *Node) truncate(from Index) {
-	n.require(from > n.commit, "truncating from %d, which is committed", from)
+	if from <= n.commit {
+		n.broken("truncating from %d, which is committed", from)
+	}
 	n.disk.stage()
 	if err := n.log.Truncate(from); err != nil {
 		n.fail("truncating the log", err)
@@ -113,7 +115,9 @@ func (n *Node) persistMet(a Acquaintance) {
 
 // synced takes note of a completed sync, and counts what it makes countable.
 func (n *Node) synced(seq uint64) {
-	n.require(seq <= n.disk.seq, "Synced %d: only %d was asked for", seq, n.disk.seq)
+	if seq > n.disk.seq {
+		n.broken("Synced %d: only %d was asked for", seq, n.disk.seq)
+	}
 	n.disk.complete(seq)
 	switch n.role {
 	case PreCandidate, Candidate:

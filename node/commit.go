@@ -19,7 +19,9 @@ func (n *Node) advanceCommit() {
 	if reached <= n.commit || reached < n.lead.start {
 		return
 	}
-	n.require(reached <= n.terms.last, "committing %d, and the log ends at %d", reached, n.terms.last)
+	if reached > n.terms.last {
+		n.broken("committing %d, and the log ends at %d", reached, n.terms.last)
+	}
 	n.commit = reached
 	n.lead.uncommitted.committed(reached)
 	n.lead.reads.ready(n)

@@ -81,6 +81,8 @@ func (e *MembershipError) Is(target error) bool { return target == ErrMembership
 type TransferError struct {
 	Target ID
 	Reason string
+	// Undecided: the target may still take over.
+	Undecided bool
 }
 
 func (e *TransferError) Error() string {

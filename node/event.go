@@ -68,6 +68,9 @@ type Restored struct{ Index Index }
 type AddMember struct {
 	ID      ID
 	Address string
+	// Incarnation is the life that is meant, as its [Status] tells it. Zero: the first one that is met;
+	// where the ID has been used before, that may be the old life, by a message that was long on its way.
+	Incarnation Incarnation
 }
 
 // Promote asks the leader to make a learner a voter, once it has all but caught up (§4.2.1).

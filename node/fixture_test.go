@@ -187,6 +187,10 @@ func (s *subject) ack(id ID, match Index) Message {
 
 // pulse confirms the newest round of heartbeats.
 func (s *subject) pulse(id ID) Message {
+	s.tb.Helper()
+	if s.lead == nil {
+		s.tb.Fatalf("is %v, and has no rounds", s.role)
+	}
 	return &HeartbeatReply{Header: s.re(id, s.hard.Term), Round: s.lead.round}
 }
 
@@ -434,6 +438,12 @@ func (s *subject) renderMessage(to ID, m Message) string {
 	expected := Header{From: s.id, To: to, FromIncarnation: s.incarnation, Term: h.Term}
 	if isReply(m) {
 		expected.ToIncarnation = life(to)
+	}
+	switch m.(type) {
+	case *AppendEntries, *Heartbeat, *InstallSnapshot, *TimeoutNow:
+		if expected.ToIncarnation = life(to); h.ToIncarnation == 0 {
+			expected.ToIncarnation = 0 // it knows none
+		}
 	}
 	if *h != expected {
 		text += fmt.Sprintf(" HEADER %+v", *h)

@@ -36,6 +36,16 @@ func (n *Node) knownAs(id ID) Incarnation {
 	return n.identity.of(id)
 }
 
+// wasKnownAs returns the life by which a peer went before it was removed.
+func (n *Node) wasKnownAs(id ID) Incarnation {
+	for k := len(n.members.history) - 1; k >= 0; k-- {
+		if m, ok := n.members.history[k].configuration.Member(id); ok && m.Incarnation != 0 {
+			return m.Incarnation
+		}
+	}
+	return n.identity.of(id)
+}
+
 // isKnownLife notes the life of a member that is met for the first time, and tells whether the
 // sender is the one that is known. Nothing is noted of strangers.
 func (n *Node) isKnownLife(from ID, incarnation Incarnation) bool {
@@ -67,6 +77,28 @@ func (n *Node) refuse(m Message) {
 	known := n.knownAs(h.From)
 	n.fault(m, FaultIncarnation, "it is known as %x, and claims to be %x", uint64(known), uint64(h.FromIncarnation))
 	n.out.send(n.out.refusals.put(Refusal{Header: n.replyTo(m), Known: known}))
+}
+
+// leaderHeader addresses what a leader sends to the life by which it knows the receiver.
+func (n *Node) leaderHeader(p *progress) Header {
+	p.knowAs(n.knownAs(p.id))
+	h := n.header(p.id)
+	h.ToIncarnation = p.life
+	return h
+}
+
+// isMeant tells whether a message is for this life of the member. A leader that means another one
+// tells that this one is not the member that it knows.
+func (n *Node) isMeant(m Message) bool {
+	h := m.Head()
+	if h.ToIncarnation == 0 || h.ToIncarnation == n.incarnation {
+		return true
+	}
+	n.counters.Stale++
+	if !isReply(m) {
+		n.out.add(n.out.disowned.put(Disowned{By: h.From, Known: h.ToIncarnation}))
+	}
+	return false
 }
 
 func (n *Node) handleRefusal(m *Refusal) {

@@ -77,6 +77,46 @@ func TestMemberOfAnotherLifeDoesNotCampaign(t *testing.T) {
 	equal(t, "role", s.role, Follower)
 }
 
+// TestLeaderNamesTheLifeThatItMeans: so a member that has lost its storage finds out by the first
+// heartbeat, and has not to say anything for that.
+func TestLeaderNamesTheLifeThatItMeans(t *testing.T) {
+	s := start(t, given{members: founders(1, 2).with(Member{ID: 3, Suffrage: Learner})}).becomes(Leader)
+	meant := func() map[ID]Incarnation {
+		lives := map[ID]Incarnation{}
+		actions, err := s.Step(&Tick{Elapsed: 2})
+		must(t, err)
+		for _, a := range actions {
+			if send, ok := a.(*Send); ok {
+				lives[send.To] = send.Message.Head().ToIncarnation
+			}
+		}
+		return lives
+	}
+	if got := meant(); got[2] != life(2) || got[3] != 0 {
+		t.Errorf("it means %v", got)
+	}
+	s.gets(s.pulse(3))
+	if got := meant(); got[2] != life(2) || got[3] != life(3) {
+		t.Errorf("it means %v when it has met 3", got)
+	}
+}
+
+func TestMemberThatIsNotMeantSaysSo(t *testing.T) {
+	s := start(t, given{id: 3})
+	for kind, message := range kinds {
+		m := message(s, s.from(2, 5))
+		m.Head().ToIncarnation = 0x55
+		before := s.state()
+		got := s.gets(m)
+		if isReply(m) {
+			want(t, got)
+		} else {
+			want(t, got, "disowned by 2, who knows 55")
+		}
+		equal(t, kind+": state", s.state(), before)
+	}
+}
+
 // TestFirstLifeMetIsRemembered: across a restart too, so that a member wiped meanwhile is noticed.
 func TestFirstLifeMetIsRemembered(t *testing.T) {
 	s := start(t, given{members: Voters(1, 2, 3)})

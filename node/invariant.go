@@ -2,15 +2,11 @@ package node
 
 import "fmt"
 
-// require panics, and latches, when what the node has computed itself is impossible.
-func (n *Node) require(holds bool, format string, args ...any) {
-	if !holds {
-		n.broken(fmt.Sprintf(format, args...))
+// broken panics, and latches: what the node has computed itself is impossible.
+func (n *Node) broken(format string, args ...any) {
+	err := &InvariantError{
+		ID: n.id, Role: n.role, Term: n.hard.Term, Commit: n.commit, Detail: fmt.Sprintf(format, args...),
 	}
-}
-
-func (n *Node) broken(detail string) {
-	err := &InvariantError{ID: n.id, Role: n.role, Term: n.hard.Term, Commit: n.commit, Detail: detail}
 	n.err = err
 	panic(err)
 }
@@ -28,10 +24,17 @@ func (n *Node) checkCheap() {
 	if n.hard.Term < last.term || n.commit < last.commit || n.applied < last.applied ||
 		n.applied > n.commit || n.applied > n.disk.durable || n.commit > n.terms.last ||
 		(n.hard.Term == last.term && last.vote != None && n.hard.Vote != last.vote) {
-		n.broken(fmt.Sprintf("after %+v: term %d, vote %d, commit %d, applied %d, durable %d, last %d",
-			*last, n.hard.Term, n.hard.Vote, n.commit, n.applied, n.disk.durable, n.terms.last))
+		n.broken("after %+v: term %d, vote %d, commit %d, applied %d, durable %d, last %d",
+			*last, n.hard.Term, n.hard.Vote, n.commit, n.applied, n.disk.durable, n.terms.last)
 	}
 	*last = checkpoint{term: n.hard.Term, vote: n.hard.Vote, commit: n.commit, applied: n.applied}
+}
+
+// require is for checked builds: it allocates, and so is not called in steady state otherwise.
+func (n *Node) require(holds bool, format string, args ...any) {
+	if !holds {
+		n.broken(format, args...)
+	}
 }
 
 // checkFully looks at everything that must hold between steps.

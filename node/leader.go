@@ -30,7 +30,9 @@ func (l *leadership) progress(id ID) *progress {
 // becomeLeader takes office: an empty entry of the new term goes out at once, since only that can
 // commit what earlier terms have left.
 func (n *Node) becomeLeader() {
-	n.require(n.role == Candidate, "elected without having been a candidate")
+	if n.role != Candidate {
+		n.broken("elected without having been a candidate")
+	}
 	n.role, n.leader = Leader, n.id
 	n.lead = &leadership{start: n.terms.last + 1}
 	n.rebuildProgress()
@@ -60,6 +62,7 @@ func (n *Node) rebuildProgress() {
 			continue
 		}
 		if p.leaving == 0 {
+			p.knowAs(n.wasKnownAs(p.id))
 			p.leaving = newest.index
 		}
 		peers = append(peers, p)
@@ -103,7 +106,7 @@ func (n *Node) broadcastHeartbeat() {
 	for _, p := range n.lead.peers {
 		commit := min(n.commit, p.match)
 		p.commitSent = max(p.commitSent, commit)
-		n.out.send(n.out.heartbeats.put(Heartbeat{Header: n.header(p.id), Round: n.lead.round, Commit: commit}))
+		n.out.send(n.out.heartbeats.put(Heartbeat{Header: n.leaderHeader(p), Round: n.lead.round, Commit: commit}))
 	}
 	n.confirmReads()
 }

@@ -157,21 +157,26 @@ func (n *Node) changeRefused() error {
 
 // addMember adds a learner. Whoever is to vote is promoted when it has caught up: adding a voter
 // that is dead, or empty, could leave the group unable to commit anything, this change included.
-func (n *Node) addMember(id ID, address string) {
+func (n *Node) addMember(e *AddMember) {
+	id := e.ID
 	existing, ok := n.members.current().Member(id)
 	switch {
 	case id == None:
 		n.refuseChange(id, "0 is nobody: ids start at 1")
-	case len(address) > addressBytesMax:
-		n.refuseChange(id, fmt.Sprintf("an address has at most %d bytes, this one %d", addressBytesMax, len(address)))
-	case ok && existing.Address != address:
+	case len(e.Address) > addressBytesMax:
+		n.refuseChange(id, fmt.Sprintf("an address has at most %d bytes, this one %d", addressBytesMax, len(e.Address)))
+	case ok && existing.Address != e.Address:
 		n.refuseChange(id, fmt.Sprintf("it is a member already, at address %q", existing.Address))
+	case ok && e.Incarnation != 0 && e.Incarnation != n.knownAs(id):
+		n.refuseChange(id, fmt.Sprintf("it is a member already, and known as %x; remove it first", uint64(n.knownAs(id))))
 	case ok:
 		n.changeTo(n.members.current())
 	case len(n.members.current().Members) >= membersMax:
 		n.refuseChange(id, fmt.Sprintf("there are %d members already", membersMax))
 	default:
-		n.changeTo(n.members.current().with(Member{ID: id, Suffrage: Learner, Address: address}))
+		n.changeTo(n.members.current().with(Member{
+			ID: id, Suffrage: Learner, Address: e.Address, Incarnation: e.Incarnation,
+		}))
 	}
 }
 

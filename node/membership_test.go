@@ -208,6 +208,16 @@ func TestLearnerThatLagsIsNotPromoted(t *testing.T) {
 	wantSome(t, s.does(&Promote{ID: 4}), "members {1 2 3 4}")
 }
 
+func TestMemberIsAddedWithTheLifeThatIsMeant(t *testing.T) {
+	s := start(t, given{}).leads()
+	wantSome(t, s.does(&AddMember{ID: 4, Incarnation: life(4)}), "members {1 2 3 4l}@3 committed=false")
+	s.syncs()
+	s.gets(s.ack(2, 3))
+	want(t, s.does(&AddMember{ID: 4, Incarnation: life(4)}), "accepted 0+1 at 3@2")
+	want(t, s.does(&AddMember{ID: 4, Incarnation: 0x77}),
+		"rejected 0+1: node: changing the membership of 4: it is a member already, and known as 104; remove it first")
+}
+
 func TestPromotionNamesTheLifeOfTheLearner(t *testing.T) {
 	s := start(t, given{}).leads()
 	s.does(&AddMember{ID: 4})

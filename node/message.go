@@ -16,8 +16,9 @@ type Header struct {
 	From, To ID
 	// FromIncarnation is the life of the sender's storage.
 	FromIncarnation Incarnation
-	// ToIncarnation is, in a reply, the life that asked; it is zero in a request. A reply to an
-	// earlier life is void.
+	// ToIncarnation is, in a reply, the life that asked: a reply to an earlier life is void. In what a
+	// leader sends it is the life by which the leader knows the receiver: another life is not meant, and
+	// is told so by that. It is zero where no life is known yet, and in what candidates and followers ask.
 	ToIncarnation Incarnation
 	// Term is the sender's term; in a [RequestVote] the one it campaigns for.
 	Term Term

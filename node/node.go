@@ -168,7 +168,7 @@ func (n *Node) handle(event Event) {
 	case *Restored:
 		n.restored(e.Index)
 	case *AddMember:
-		n.addMember(e.ID, e.Address)
+		n.addMember(e)
 	case *Promote:
 		n.promote(e.ID)
 	case *Demote:
@@ -247,7 +247,9 @@ func (n *Node) replyTo(m Message) Header {
 
 // becomeFollower follows leader, who may be None, in term. A new term takes the vote back.
 func (n *Node) becomeFollower(term Term, leader ID) {
-	n.require(term >= n.hard.Term, "term goes back to %d", term)
+	if term < n.hard.Term {
+		n.broken("the term goes back to %d", term)
+	}
 	changed := leader != n.leader || term != n.hard.Term
 	lead := n.lead
 	n.role, n.leader, n.lead = Follower, leader, nil

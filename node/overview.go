@@ -2,6 +2,8 @@ package node
 
 // Overview is the part of [Status] that is cheap to come by.
 type Overview struct {
+	Incarnation Incarnation
+
 	Role   Role
 	Term   Term
 	Leader ID
@@ -14,7 +16,7 @@ type Overview struct {
 // Overview describes the node without allocating.
 func (n *Node) Overview() Overview {
 	return Overview{
-		Role: n.role, Term: n.hard.Term, Leader: n.leader,
+		Incarnation: n.incarnation, Role: n.role, Term: n.hard.Term, Leader: n.leader,
 		FirstIndex: n.terms.base + 1, LastIndex: n.terms.last, Snapshot: n.snapshots.index,
 		Commit: n.commit, Applied: n.applied, Configuration: n.members.current(),
 	}

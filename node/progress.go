@@ -44,6 +44,8 @@ type progress struct {
 	round uint64
 	// reading: a ReadEntries for it is under way.
 	reading bool
+	// life is the one by which the leader knows it, or knew it when it was removed.
+	life Incarnation
 	// leaving is the index of the configuration that removed it, zero while it is a member.
 	leaving Index
 	// leavingSince is the leader's clock when that was committed, zero before.
@@ -54,6 +56,13 @@ type progress struct {
 
 func newProgress(id ID, next Index, window window) *progress {
 	return &progress{id: id, next: next, window: window}
+}
+
+// knowAs notes the life by which a member is known. Who is leaving stays who it was.
+func (p *progress) knowAs(life Incarnation) {
+	if p.leaving == 0 {
+		p.life = life
+	}
 }
 
 // acked notes that the member has the log up to match, and tells whether that is news.

@@ -292,7 +292,7 @@ func (s *simulation) changeMembership() {
 		if target = s.outsider(m.Node().Configuration()); target == node.None {
 			return
 		}
-		s.cluster.Step(m.ID(), &node.AddMember{ID: target})
+		s.add(m, target)
 	case 2:
 		for _, member := range members {
 			if member.Suffrage == node.Learner {
@@ -305,6 +305,15 @@ func (s *simulation) changeMembership() {
 	case 4:
 		s.cluster.Step(m.ID(), &node.RemoveMember{ID: target})
 	}
+}
+
+// add asks m to add a member, most often by its present life.
+func (s *simulation) add(m *nodetest.Member, id node.ID) {
+	add := node.AddMember{ID: id}
+	if !s.random.chance(300) {
+		add.Incarnation = s.find(id).Log().Incarnation()
+	}
+	s.cluster.Step(m.ID(), &add)
 }
 
 // outsider finds a running member that the configuration lacks, or makes one.
@@ -396,10 +405,9 @@ func (s *simulation) replaceWiped(m *nodetest.Member) bool {
 			s.cluster.Step(m.ID(), &node.RemoveMember{ID: id})
 			return true
 		}
-		if status.ConfigurationIndex <= s.cluster.Committed() && status.ConfigurationIndex > 0 &&
-			status.Role == node.Leader {
+		if status.Role == node.Leader && status.ConfigurationIndex <= status.Commit {
 			delete(s.wiped, id)
-			s.cluster.Step(m.ID(), &node.AddMember{ID: id})
+			s.add(m, id)
 		}
 		return true
 	}

@@ -28,14 +28,18 @@ func (s *simulation) attack() {
 		return
 	}
 	before := m.Node().Status()
+	s.attacking = true
 	actions := c.Step(m.ID(), &node.Receive{Message: message})
+	s.attacking = false
 	if !m.Up() || c.Err() != nil {
 		return
 	}
 	after := m.Node().Status()
 	before.Counters, after.Counters = node.Counters{}, node.Counters{}
 	for _, a := range actions {
-		if _, ok := a.(*node.PeerFault); !ok {
+		switch a.(type) {
+		case *node.PeerFault, *node.Disowned:
+		default:
 			c.Report(fmt.Errorf("member %d answers a forged message by %s: %s", m.ID(),
 				nodetest.FormatAction(a), nodetest.FormatMessage(message)))
 		}

@@ -89,8 +89,8 @@ func (t *tally) requireVariety(tb testing.TB) {
 		"replays": t.replayed, "superseded runs": t.superseded, "forgotten runs": t.forgotten,
 		"overloads": t.overloaded, "disowned lives": t.refusals, "wipes": t.wipes, "forged messages": t.forged,
 	} {
-		if count < 3 {
-			tb.Errorf("%s: %d, want at least 3: the simulation no longer gets there", name, count)
+		if count == 0 {
+			tb.Errorf("%s: %d, want some: the simulation no longer gets there", name, count)
 		}
 	}
 }

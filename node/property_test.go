@@ -96,6 +96,8 @@ type simulation struct {
 	nextID   node.ID
 	commands int
 	readID   uint64
+	// attacking: the present step is given a forged message.
+	attacking bool
 }
 
 func newSimulation(seed uint64, trace io.Writer, total *tally) *simulation {
@@ -103,7 +105,7 @@ func newSimulation(seed uint64, trace io.Writer, total *tally) *simulation {
 	s.weather, s.config = drawWeather(&s.random), drawConfig(&s.random)
 	s.cluster = nodetest.New(nodetest.Options{
 		Node: s.config, Seed: s.random.next(), NameLives: s.weather.NameLives, Withhold: s.weather.Withhold,
-		Trace: trace, Observe: total.observe,
+		Trace: trace, Observe: s.observe,
 	})
 	founders := make([]node.ID, s.weather.Members)
 	for i := range founders {
@@ -112,6 +114,17 @@ func newSimulation(seed uint64, trace io.Writer, total *tally) *simulation {
 	s.nextID = node.ID(len(founders) + 1)
 	s.cluster.Bootstrap(founders...)
 	return s
+}
+
+// observe finds members that accuse each other: nobody here is faulty, but that some have lost their
+// storage.
+func (s *simulation) observe(id node.ID, event node.Event, actions []node.Action) {
+	s.tally.observe(id, event, actions)
+	for _, action := range actions {
+		if a, ok := action.(*node.PeerFault); ok && !s.attacking && a.Fault != node.FaultIncarnation {
+			s.cluster.Report(fmt.Errorf("member %d accuses an honest peer: %s", id, nodetest.FormatAction(a)))
+		}
+	}
 }
 
 func (s *simulation) run() error {
@@ -149,7 +162,7 @@ func (s *simulation) recover() error {
 		if leader == nil {
 			continue
 		}
-		if len(s.wiped) > 0 {
+		if s.noteDisowned(leader); len(s.wiped) > 0 {
 			s.replaceWiped(leader)
 			continue
 		}
@@ -165,6 +178,17 @@ func (s *simulation) recover() error {
 		return err
 	}
 	return fmt.Errorf("%d ticks after all faults are gone the group does not get on; unanswered: %q", ticks, c.Unanswered())
+}
+
+// noteDisowned finds members that the group knows by a life that is over, as when a late message of
+// that life was the first to be heard after they were added again. It takes an operator to help them.
+func (s *simulation) noteDisowned(leader *nodetest.Member) {
+	for _, member := range leader.Node().Configuration().Members {
+		m := s.find(member.ID)
+		if m != nil && m != leader && member.Incarnation != 0 && member.Incarnation != m.Log().Incarnation() {
+			s.wiped[member.ID] = true
+		}
+	}
 }
 
 // allCaughtUp tells whether a marker was applied by every member of the leader's configuration.

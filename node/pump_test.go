@@ -2,20 +2,13 @@ package node
 
 import "testing"
 
-// pump runs nodes in one loop: every message is delivered at once and in order, and every sync is
+// pump runs nodes in one loop: messages are delivered in order, and every sync, and every snapshot, is
 // done when it is asked for.
 type pump struct {
 	tb      testing.TB
 	nodes   map[ID]*Node
 	queue   []Message
-	free    map[ID]*[]Message
 	applied map[ID]int
-	events  struct {
-		receive Receive
-		synced  Synced
-		propose Propose
-		taken   Snapshotted
-	}
 }
 
 func newPump(tb testing.TB, cfg Config, ids ...ID) *pump {
@@ -45,6 +38,7 @@ func (p *pump) step(id ID, event Event) {
 		p.tb.Fatal(err)
 	}
 	sync, take := uint64(0), (*SnapshotMeta)(nil)
+	var accepted []*InstallSnapshot
 	for _, a := range actions {
 		switch a := a.(type) {
 		case *Send:
@@ -56,6 +50,10 @@ func (p *pump) step(id ID, event Event) {
 		case *TakeSnapshot:
 			meta := a.Meta
 			take = &meta
+		case *SendSnapshot:
+			p.queue = append(p.queue, Clone(a.Message))
+		case *AcceptSnapshot:
+			accepted = append(accepted, clone(a.Message))
 		}
 	}
 	if sync != 0 {
@@ -63,6 +61,10 @@ func (p *pump) step(id ID, event Event) {
 	}
 	if take != nil {
 		p.step(id, &Snapshotted{Meta: *take})
+	}
+	for _, m := range accepted {
+		p.step(id, &SnapshotReceived{Message: m, Handle: m.Meta.Handle})
+		p.step(m.From, &SnapshotSent{Peer: id, OK: true})
 	}
 }
 
@@ -105,16 +107,23 @@ func TestThreeNodesReplicate(t *testing.T) {
 	}
 	p.step(1, &TransferLeadership{Target: 3})
 	p.run()
-	if p.nodes[3].Role() != Leader {
-		t.Errorf("3 is %v", p.nodes[3].Role())
-	}
+	equal(t, "role of 3", p.nodes[3].Role(), Leader)
+
+	joiner, err := New(Config{ID: 4}, NewMemoryLog(104))
+	must(t, err)
+	p.nodes[4] = joiner
 	p.step(3, &AddMember{ID: 4})
 	p.run()
-	p.nodes[4], _ = New(Config{ID: 4}, NewMemoryLog(104))
 	for range 10 {
 		p.step(3, &Tick{Elapsed: 1})
 		p.run()
 	}
-	t.Logf("%+v", p.nodes[3].Status())
-	t.Logf("%+v", p.nodes[4].Status())
+	p.step(3, &Promote{ID: 4})
+	p.run()
+	last := p.nodes[3].Status().LastIndex
+	for id, n := range p.nodes {
+		if n.Applied() != last || !n.Configuration().IsVoter(4) {
+			t.Errorf("member %d: applied %d of %d, %v", id, n.Applied(), last, n.Configuration())
+		}
+	}
 }

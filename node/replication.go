@@ -61,7 +61,7 @@ func (n *Node) sendEntries(p *progress, prevTerm Term, entries []Entry) {
 func (n *Node) sendAppend(p *progress, prev Index, prevTerm Term, entries []Entry) {
 	p.commitSent = max(p.commitSent, min(n.commit, prev+Index(len(entries))))
 	n.out.send(n.out.appendEntries.put(AppendEntries{
-		Header: n.header(p.id), PrevIndex: prev, PrevTerm: prevTerm, Entries: entries, Commit: n.commit,
+		Header: n.leaderHeader(p), PrevIndex: prev, PrevTerm: prevTerm, Entries: entries, Commit: n.commit,
 	}))
 }
 
@@ -97,7 +97,7 @@ func (n *Node) passCommitOn() {
 	for _, p := range n.lead.peers {
 		if commit := min(n.commit, p.match); commit > p.commitSent {
 			p.commitSent = commit
-			n.out.send(n.out.heartbeats.put(Heartbeat{Header: n.header(p.id), Commit: commit}))
+			n.out.send(n.out.heartbeats.put(Heartbeat{Header: n.leaderHeader(p), Commit: commit}))
 		}
 	}
 }

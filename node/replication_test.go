@@ -174,6 +174,13 @@ func TestBurstOfEqualRejectionsGoesBackOnce(t *testing.T) {
 	equal(t, "next", s.lead.progress(2).next, 4)
 }
 
+// TestLateAcknowledgementDuringAProbe: what it says is true, so sending goes on from there, and not from
+// where the probe hopes that the logs agree.
+func TestLateAcknowledgementDuringAProbe(t *testing.T) {
+	s := start(t, given{terms: []Term{1, 1, 1, 1}}).becomes(Leader)
+	want(t, s.gets(s.ack(2, 2)), "->2 AppendEntries t2 prev 2@1 commit 0: 3@1=c3 4@1=c4 5@1=c5 6@2~")
+}
+
 func TestRejectionIsUnderstoodByTermsOnBothSides(t *testing.T) {
 	// The leader's log: 1@1 2@1 3@3 4@3 5@5, then 6@6 of its own.
 	for name, c := range map[string]struct {

@@ -310,21 +310,21 @@ func (s *script) vote(w *words) string {
 		}
 		s.cluster.CompleteAll(id)
 		for _, voter := range voters {
-			s.ballots(id, voter)
+			s.ballots(id, voter, "Vote")
 			s.cluster.CompleteAll(voter)
 		}
 		for _, voter := range voters {
-			s.ballots(voter, id)
+			s.ballots(voter, id, "VoteReply")
 		}
 	}
 	return s.won(id)
 }
 
-// ballots delivers what elections consist of.
-func (s *script) ballots(from, to node.ID) {
+// ballots delivers what elections consist of: kinds of messages that end so.
+func (s *script) ballots(from, to node.ID, ending string) {
 	for i := 0; i < len(s.cluster.Network()); i++ {
 		f := s.cluster.Network()[i]
-		if f.From == from && f.To == to && strings.Contains(kindOf(f.Message), "Vote") {
+		if f.From == from && f.To == to && strings.HasSuffix(kindOf(f.Message), ending) {
 			s.cluster.Deliver(i)
 			i = -1
 		}

@@ -42,7 +42,9 @@ func (n *Node) requestSnapshot() {
 
 func (n *Node) takeSnapshot() {
 	term, ok := n.terms.term(n.applied)
-	n.require(ok, "the term of %d, which is applied, is not known", n.applied)
+	if !ok {
+		n.broken("the term of %d, which is applied, is not known", n.applied)
+	}
 	in := n.members.at(n.applied)
 	n.snapshots.taking, n.snapshots.attempted = n.applied, n.applied
 	n.out.add(n.out.takes.put(TakeSnapshot{Meta: SnapshotMeta{
@@ -113,7 +115,7 @@ func (n *Node) startSnapshot(p *progress) {
 	p.sendSnapshot(meta.Index, n.clock)
 	n.out.add(n.out.snapshotSends.put(SendSnapshot{
 		To:      p.id,
-		Message: n.out.installSnapshots.put(InstallSnapshot{Header: n.header(p.id), Meta: meta}),
+		Message: n.out.installSnapshots.put(InstallSnapshot{Header: n.leaderHeader(p), Meta: meta}),
 	}))
 }
 

@@ -88,7 +88,7 @@ func (n *Node) sendTimeoutNow() {
 	}
 	n.transfer.sent = true
 	n.out.send(n.out.timeoutNows.put(TimeoutNow{
-		Header: n.header(p.id), Transfer: n.transfer.id, LastIndex: n.terms.last,
+		Header: n.leaderHeader(p), Transfer: n.transfer.id, LastIndex: n.terms.last,
 	}))
 }
 
@@ -108,11 +108,11 @@ func (n *Node) expireTransfer() {
 	if n.transfer.target == None || n.clock < n.transfer.deadline {
 		return
 	}
-	reason := "it did not take over within an election timeout"
+	reason := "it has not taken over within an election timeout; it still may"
 	if n.role != Leader {
 		reason = "who leads is not known after an election timeout"
 	}
-	n.endTransfer(reason)
+	n.endTransfer(&TransferError{Target: n.transfer.target, Reason: reason, Undecided: n.transfer.sent})
 	if n.role == Leader && n.lead.leaving {
 		n.stepDown()
 	}
@@ -123,18 +123,17 @@ func (n *Node) settleTransfer() {
 	switch {
 	case n.transfer.target == None || n.leader == None:
 	case n.leader == n.transfer.target:
-		n.endTransfer("")
+		n.endTransfer(nil)
 	default:
-		n.endTransfer(fmt.Sprintf("member %d leads instead", n.leader))
+		n.endTransfer(&TransferError{
+			Target: n.transfer.target, Reason: fmt.Sprintf("member %d leads instead", n.leader),
+		})
 	}
 }
 
-// endTransfer tells the outcome: an empty reason is success.
-func (n *Node) endTransfer(reason string) {
-	ended := TransferEnded{Target: n.transfer.target}
-	if reason != "" {
-		ended.Err = &TransferError{Target: ended.Target, Reason: reason}
-	}
+// endTransfer tells the outcome, but to nobody if nobody asked for the transfer.
+func (n *Node) endTransfer(err error) {
+	ended := TransferEnded{Target: n.transfer.target, Err: err}
 	internal := n.transfer.internal
 	n.transfer = transfer{id: n.transfer.id}
 	if !internal {

@@ -1,6 +1,9 @@
 package node
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 func TestTransferWaitsForTheTargetToHaveEverything(t *testing.T) {
 	s := start(t, given{}).leads()
@@ -40,10 +43,35 @@ func TestTransferHasADeadline(t *testing.T) {
 	}
 	wantNo(t, s.ticks(1), "transfer")
 	want(t, s.ticks(1),
-		"transfer to 2 ended: node: transferring leadership to 2: it did not take over within an election timeout",
+		"transfer to 2 ended: node: transferring leadership to 2: it has not taken over within an election timeout; it still may",
 		"->2 Heartbeat t2 round 5 commit 2",
 		"->3 Heartbeat t2 round 5 commit 2")
 	wantSome(t, s.proposes("a"), "accepted")
+}
+
+// TestTransferThatMayYetSucceedSaysSo: a target that was told to campaign can win after the deadline,
+// one that was not cannot.
+func TestTransferThatMayYetSucceedSaysSo(t *testing.T) {
+	for name, told := range map[string]bool{"told": true, "not told": false} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, given{}).leads()
+			if !told {
+				s.proposes("a") // 2 never acknowledges it
+			}
+			s.does(&TransferLeadership{Target: 2})
+			for range 4 {
+				s.ticks(2)
+				s.gets(s.pulse(3))
+			}
+			actions, err := s.Step(&Tick{Elapsed: 2})
+			must(t, err)
+			ended, ok := actions[0].(*TransferEnded)
+			var failed *TransferError
+			if !ok || !errors.As(ended.Err, &failed) || failed.Undecided != told {
+				t.Errorf("got %s, want an outcome with Undecided=%v", s.renderAction(actions[0]), told)
+			}
+		})
+	}
 }
 
 func TestSecondTransferIsNumberedAnew(t *testing.T) {

@@ -16,9 +16,7 @@ var _ Source = (*Manual)(nil)
 
 // NewManual returns a source whose time is zero.
 func NewManual() *Manual {
-	m := new(Manual)
-	m.schedule.init(func() {})
-	return m
+	return &Manual{schedule: schedule{changed: func() {}}}
 }
 
 // Subscribe implements Source.
@@ -75,12 +73,8 @@ func (m *Manual) move(d time.Duration, to func(end time.Duration)) {
 	}
 	m.schedule.mu.Lock()
 	defer m.schedule.mu.Unlock()
-	if m.schedule.calling != nil {
+	if m.schedule.calling {
 		panic("timer: time is moved from within a call")
 	}
-	end := m.now + d
-	if m.schedule.isDue(end) {
-		m.schedule.caller = goroutineID()
-	}
-	to(end)
+	to(m.now + d)
 }

@@ -27,7 +27,7 @@ var _ Source = (*Real)(nil)
 // NewReal returns a source that follows the clock.
 func NewReal() *Real {
 	r := &Real{start: time.Now(), wakeup: make(chan struct{}, 1)}
-	r.schedule.init(r.changed)
+	r.schedule.changed = r.changed
 	return r
 }
 
@@ -49,8 +49,7 @@ func phase(number uint64, interval time.Duration) time.Duration {
 	return time.Duration(fraction * float64(interval))
 }
 
-// Stop cancels all subscriptions: no call is running or will come once it has returned, except a
-// call that calls Stop. Stop may be called again.
+// Stop cancels all subscriptions, as [Subscription.Cancel] does. It may be called again.
 func (r *Real) Stop() {
 	r.schedule.mu.Lock()
 	defer r.schedule.mu.Unlock()
@@ -60,7 +59,6 @@ func (r *Real) Stop() {
 	}
 	r.schedule.queue = nil
 	r.changed()
-	r.schedule.awaitCall(nil)
 }
 
 func (r *Real) now() time.Duration { return time.Since(r.start) }
@@ -88,7 +86,6 @@ func (r *Real) run() {
 	defer timer.Stop()
 	r.schedule.mu.Lock()
 	defer r.schedule.mu.Unlock()
-	r.schedule.caller = goroutineID()
 	for {
 		r.schedule.runDue(r.now())
 		if len(r.schedule.queue) == 0 {

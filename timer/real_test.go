@@ -86,34 +86,18 @@ func TestRealReportsAPauseInOneCall(t *testing.T) {
 	})
 }
 
-func TestCancelWaitsForTheRunningCall(t *testing.T) {
+func TestCancelDoesNotWaitForTheRunningCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := timer.NewReal()
 		defer source.Stop()
 		entered, leave := make(chan struct{}), make(chan struct{})
-		returned := false
 		s := source.Subscribe(10*ms, func(int) {
 			close(entered)
 			<-leave
-			returned = true
 		})
 		<-entered
-		cancelled := make(chan struct{})
-		go func() {
-			s.Cancel()
-			if !returned {
-				t.Error("Cancel has returned before the call")
-			}
-			close(cancelled)
-		}()
-		synctest.Wait()
-		select {
-		case <-cancelled:
-			t.Error("Cancel has not waited")
-		default:
-		}
+		s.Cancel()
 		close(leave)
-		<-cancelled
 		elapse(time.Second) // a second call would close entered again
 	})
 }
@@ -126,9 +110,9 @@ func TestNoCallAfterCancelWithManyAtOnce(t *testing.T) {
 		for i := range 50 {
 			all.Go(func() {
 				for range 100 {
-					var cancelled atomic.Bool
+					var cancelled, after atomic.Int32
 					s := source.Subscribe(time.Duration(1+i%7)*ms, func(int) {
-						if cancelled.Load() {
+						if cancelled.Load() > 0 && after.Add(1) > 1 { // one may have been running
 							t.Error("call after Cancel")
 						}
 					})
@@ -136,7 +120,7 @@ func TestNoCallAfterCancelWithManyAtOnce(t *testing.T) {
 					s.SetStride(1 + i%3)
 					<-time.After(5 * ms)
 					s.Cancel()
-					cancelled.Store(true)
+					cancelled.Store(1)
 				}
 			})
 		}

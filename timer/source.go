@@ -45,8 +45,9 @@ func checked(interval time.Duration) time.Duration {
 	return min(interval, longest)
 }
 
-// Cancel ends the subscription: no call is running or will come once it has returned. A running
-// call is waited for, unless it is that call that cancels. Cancel may be called again.
+// Cancel ends the subscription: no call begins once it has returned. It does not wait for one that is
+// running, as little as [time.Timer.Stop] does; so it never blocks, and a call may use it. Cancel may
+// be called again.
 func (s *Subscription) Cancel() {
 	s.schedule.mu.Lock()
 	defer s.schedule.mu.Unlock()
@@ -54,7 +55,6 @@ func (s *Subscription) Cancel() {
 		heap.Remove(&s.schedule.queue, s.place)
 		s.schedule.changed()
 	}
-	s.schedule.awaitCall(s)
 }
 
 // SetStride has calls come every so many ticks instead of every tick, from the last call on: an
@@ -90,16 +90,8 @@ type schedule struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	queue      dueQueue
-	subscribed uint64        // subscriptions ever made
-	calling    *Subscription // whose call is running, or nil
-	caller     uint64        // the goroutine that calls runDue
-	called     sync.Cond     // on mu: signalled when a call that is waited for has returned
-	awaited    int           // waiters on called
-}
-
-func (s *schedule) init(changed func()) {
-	s.changed = changed
-	s.called.L = &s.mu
+	subscribed uint64 // subscriptions ever made
+	calling    bool   // a call is running
 }
 
 // add puts a new subscription into the queue. It is called with mu held.
@@ -124,8 +116,8 @@ func (s *schedule) isDue(now time.Duration) bool {
 	return len(s.queue) > 0 && s.queue[0].due <= now
 }
 
-// runDue calls whoever is due at now, in order, on this goroutine, whose number is s.caller. It is
-// called with mu held, and lets go of it during calls.
+// runDue calls whoever is due at now, in order, on this goroutine. It is called with mu held, and lets
+// go of it during calls.
 func (s *schedule) runDue(now time.Duration) {
 	for s.isDue(now) {
 		next := s.queue[0]
@@ -135,36 +127,19 @@ func (s *schedule) runDue(now time.Duration) {
 		next.setDue()
 		heap.Fix(&s.queue, 0)
 
-		s.calling = next
 		s.call(next, elapsed)
 	}
 }
 
 // call is called with mu held, and holds it again when it returns or panics.
 func (s *schedule) call(subscription *Subscription, elapsed int) {
+	s.calling = true
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
-		s.calling = nil
-		if s.awaited > 0 {
-			s.called.Broadcast()
-		}
+		s.calling = false
 	}()
 	subscription.tick(elapsed)
-}
-
-// awaitCall returns when no call of the subscription (of any, if nil) is running, or it is made by
-// one. It is called with mu held.
-func (s *schedule) awaitCall(of *Subscription) {
-	running := func() bool { return s.calling != nil && (of == nil || s.calling == of) }
-	if !running() || s.caller == goroutineID() {
-		return
-	}
-	s.awaited++
-	for running() {
-		s.called.Wait()
-	}
-	s.awaited--
 }
 
 // A dueQueue is a heap: first whoever is due first, and of those due together, whoever has

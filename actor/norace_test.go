@@ -1,0 +1,6 @@
+//go:build !race
+
+package raft
+
+// stride is which of the schedules are run: all.
+const stride = 1
