@@ -17,8 +17,10 @@ func TestFullPeerLaneDropsTheNewestAndCounts(t *testing.T) {
 		Dropped:      func(m any) { dropped = append(dropped, describe(m)) },
 	})
 	for _, m := range []*message{
-		{mailbox.Peer, 200, "p1"}, {mailbox.Peer, 101, "p2"},
-		{mailbox.Peer, 100, "p3"}, {mailbox.Peer, 0, "p4"},
+		{mailbox.Peer, 200, "p1"},
+		{mailbox.Peer, 101, "p2"},
+		{mailbox.Peer, 100, "p3"},
+		{mailbox.Peer, 0, "p4"},
 	} {
 		f.system.Root.RequestWithCustomSender(f.pid, m, f.pid) // in an envelope
 	}

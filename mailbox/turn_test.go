@@ -159,7 +159,8 @@ func TestEscalatedBatchStaysAsItWas(t *testing.T) {
 type strategyFunc func(s actor.Supervisor, who *actor.PID, reason, message any)
 
 func (f strategyFunc) HandleFailure(_ *actor.ActorSystem, s actor.Supervisor, who *actor.PID,
-	_ *actor.RestartStatistics, reason, message any) {
+	_ *actor.RestartStatistics, reason, message any,
+) {
 	f(s, who, reason, message)
 }
 

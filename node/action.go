@@ -54,7 +54,8 @@ type AcceptSnapshot struct{ Message *InstallSnapshot }
 type RestoreSnapshot struct{ Meta SnapshotMeta }
 
 // MembershipChanged tells of a configuration: first when it is adopted, which is when its entry is
-// appended or an uncommitted one is taken back, then when it is committed.
+// appended or an uncommitted one is taken back, then when it is committed. What is in force when a node
+// starts is told by [Node.Configuration].
 type MembershipChanged struct {
 	Configuration Configuration
 	// Index is that of the configuration's entry.
@@ -69,7 +70,8 @@ type LeaderChanged struct {
 }
 
 // Accepted says that Count commands of the batch, from Offset on, or the configuration of a
-// membership change, stand in the log from First on. They are applied there, or [Superseded] or
+// membership change, stand in the log from First on; for a change that was made before, that may be an
+// index applied long ago. They are applied there, or [Superseded] or
 // [Forgotten] says what became of them.
 type Accepted struct {
 	Offset, Count int

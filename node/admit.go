@@ -35,6 +35,10 @@ func (n *Node) admit(m Message) bool {
 		n.fault(m, FaultMalformed, "%s", detail)
 		return false
 	}
+	if h.Term > n.hard.Term+termLeapMax {
+		n.fault(m, FaultMalformed, "its term is %d, and this is %d: no elections can have led so far", h.Term, n.hard.Term)
+		return false
+	}
 	if !n.isMeant(m) {
 		return false
 	}
@@ -186,15 +190,9 @@ func (n *Node) refuseStale(m Message) {
 // contradicts refuses what a leader of this or a later term cannot truthfully say.
 func (n *Node) contradicts(m Message) bool {
 	h := m.Head()
-	if h.Term == n.hard.Term {
-		leader := n.leader
-		if n.role == Leader {
-			leader = n.id
-		}
-		if leader != None && leader != h.From {
-			n.fault(m, FaultSecondLeader, "it leads term %d, and so does member %d", h.Term, leader)
-			return true
-		}
+	if h.Term == n.hard.Term && n.ruler != None && n.ruler != h.From {
+		n.fault(m, FaultSecondLeader, "it leads term %d, and so does member %d", h.Term, n.ruler)
+		return true
 	}
 	switch m := m.(type) {
 	case *AppendEntries:

@@ -40,6 +40,24 @@ func TestClaimsThatContradictAreRefused(t *testing.T) {
 		"heartbeat of a second leader": {follower, func(s *subject) Message {
 			return &Heartbeat{Header: s.from(3, 2)}
 		}, FaultSecondLeader},
+		"heartbeat of a second leader, the first one silent": {func(t *testing.T) *subject {
+			s := follower(t)
+			s.timesOut()
+			return s
+		}, func(s *subject) Message {
+			return &Heartbeat{Header: s.from(3, 2)}
+		}, FaultSecondLeader},
+		"append to a leader that has stepped down": {func(t *testing.T) *subject {
+			s := leader(t)
+			s.ticks(1)
+			s.does(&Tick{Elapsed: 100})
+			return s
+		}, func(s *subject) Message {
+			return s.append(2, s.hard.Term, Entry{}, 0)
+		}, FaultSecondLeader},
+		"a term that no elections can have led to": {follower, func(s *subject) Message {
+			return &Heartbeat{Header: s.from(3, 2+termLeapMax+1)}
+		}, FaultMalformed},
 		"another term in front": {follower, func(s *subject) Message {
 			return s.append(2, 2, command(3, 1, ""), 0)
 		}, FaultConflict},

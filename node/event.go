@@ -54,7 +54,8 @@ type SnapshotReceived struct {
 	Handle any
 }
 
-// SnapshotSent says how the sending asked for by [SendSnapshot] ended. Each ends in exactly one.
+// SnapshotSent says how the sending asked for by [SendSnapshot] ended. Each ends in exactly one, but for
+// one that a newer SendSnapshot to the same peer has replaced, of which nothing is reported.
 type SnapshotSent struct {
 	Peer ID
 	// OK is false if the peer has not received the whole snapshot.

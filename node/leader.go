@@ -33,7 +33,7 @@ func (n *Node) becomeLeader() {
 	if n.role != Candidate {
 		n.broken("elected without having been a candidate")
 	}
-	n.role, n.leader = Leader, n.id
+	n.role, n.leader, n.ruler = Leader, n.id, n.id
 	n.lead = &leadership{start: n.terms.last + 1}
 	n.rebuildProgress()
 	n.appendOwn(append(n.scratch[:0], Entry{Kind: EntryEmpty}))

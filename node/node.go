@@ -21,6 +21,8 @@ type Node struct {
 	hard   HardState
 	role   Role
 	leader ID
+	// ruler is who has led the present term, as far as that is known, whether it is heard from or not.
+	ruler ID
 	// announced is what the last LeaderChanged said.
 	announced LeaderChanged
 	// clock counts all ticks.
@@ -256,7 +258,11 @@ func (n *Node) becomeFollower(term Term, leader ID) {
 	n.election.granted = n.election.granted[:0]
 	if term > n.hard.Term {
 		n.hard.Term, n.hard.Vote, n.hard.VoteIncarnation = term, None, 0
+		n.ruler = None
 		n.persistHardState()
+	}
+	if leader != None {
+		n.ruler = leader
 	}
 	if lead != nil {
 		lead.reads.failAll(n)

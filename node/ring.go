@@ -2,6 +2,7 @@ package node
 
 // ring is a queue that allocates only to grow.
 type ring[T any] struct {
+	// items has a power of two of places, or none.
 	items       []T
 	head, count int
 }
@@ -19,7 +20,7 @@ func (r *ring[T]) push(item T) {
 }
 
 // at returns the i-th item from the front.
-func (r *ring[T]) at(i int) *T { return &r.items[(r.head+i)%len(r.items)] }
+func (r *ring[T]) at(i int) *T { return &r.items[(r.head+i)&(len(r.items)-1)] }
 
 func (r *ring[T]) front() *T { return r.at(0) }
 
@@ -27,7 +28,7 @@ func (r *ring[T]) pop() T {
 	item := *r.front()
 	var zero T
 	*r.front() = zero
-	r.head = (r.head + 1) % len(r.items)
+	r.head = (r.head + 1) & (len(r.items) - 1)
 	r.count--
 	return item
 }

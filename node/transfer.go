@@ -108,9 +108,14 @@ func (n *Node) expireTransfer() {
 	if n.transfer.target == None || n.clock < n.transfer.deadline {
 		return
 	}
-	reason := "it has not taken over within an election timeout; it still may"
-	if n.role != Leader {
+	var reason string
+	switch {
+	case n.role != Leader:
 		reason = "who leads is not known after an election timeout"
+	case n.transfer.sent:
+		reason = "it has not taken over within an election timeout; it still may"
+	default:
+		reason = "it has not caught up within an election timeout"
 	}
 	n.endTransfer(&TransferError{Target: n.transfer.target, Reason: reason, Undecided: n.transfer.sent})
 	if n.role == Leader && n.lead.leaving {

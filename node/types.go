@@ -24,6 +24,10 @@ const (
 	IndexMax Index = 1 << 62
 )
 
+// termLeapMax is how far ahead of a member's own term that of a message may be. Elections take longer than
+// a tick each, so more cannot have been; and one message cannot use all terms up.
+const termLeapMax = 1 << 40
+
 // Incarnation tells the lives of a member's storage apart. A member whose storage starts empty has
 // a new one, and what its earlier life promised does not bind it; so nobody counts its promises as
 // those of the life before. Zero is an incarnation that is not known yet.
