@@ -22,6 +22,8 @@ type barrier struct {
 type syncPoint struct {
 	seq  uint64
 	last Index
+	// since is the node's clock when it was staged.
+	since uint64
 }
 
 // stage gives this step a number.
@@ -34,9 +36,9 @@ func (b *barrier) stage() uint64 {
 }
 
 // close notes, at the end of a step, how far the log reaches under its number.
-func (b *barrier) close(last Index) {
+func (b *barrier) close(last Index, clock uint64) {
 	if b.staged {
-		b.points.push(syncPoint{seq: b.seq, last: last})
+		b.points.push(syncPoint{seq: b.seq, last: last, since: clock})
 		b.staged = false
 	}
 }
@@ -56,6 +58,14 @@ func (b *barrier) complete(seq uint64) {
 	for b.points.count > 0 && b.points.front().seq <= seq {
 		b.durable = max(b.durable, b.points.pop().last)
 	}
+}
+
+// waiting is for how many ticks the oldest write has been on its way.
+func (b *barrier) waiting(clock uint64) uint64 {
+	if b.points.count == 0 {
+		return 0
+	}
+	return clock - b.points.front().since
 }
 
 // unsynced tells whether anything staged is not durable yet.

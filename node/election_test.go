@@ -42,6 +42,7 @@ func TestLateElectedLeaderIsNotDeposed(t *testing.T) {
 	}
 	s.ticks(s.election.timeout - 1) // longer than a live leader may be silent
 	s.gets(s.voteGrant(2))
+	s.syncs()
 	s.gets(s.ack(2, 2))
 	for range 50 {
 		s.ticks(2)

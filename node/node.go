@@ -103,7 +103,7 @@ func (n *Node) bootstrap() {
 	n.appendEntries([]Entry{{Index: 1, Term: 1, Kind: EntryConfiguration, Data: n.cfg.Bootstrap.Encode()}})
 	n.commit = 1
 	n.persistHardState()
-	n.disk.close(n.terms.last)
+	n.disk.close(n.terms.last, n.clock)
 	n.out.reset()
 }
 
@@ -124,7 +124,7 @@ func (n *Node) Step(event Event) ([]Action, error) {
 	n.announceCommitted()
 	n.takeSnapshotIfDue()
 	n.announceLeader()
-	n.disk.close(n.terms.last)
+	n.disk.close(n.terms.last, n.clock)
 	if n.err != nil {
 		return nil, n.err
 	}

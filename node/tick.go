@@ -17,7 +17,7 @@ func (n *Node) tick(elapsed int) {
 	if n.election.elapsed < n.election.timeout {
 		return
 	}
-	if n.mayCampaign() {
+	if n.mayCampaign() && !n.isDiskStalled() {
 		n.startPreVote()
 		return
 	}
@@ -26,7 +26,7 @@ func (n *Node) tick(elapsed int) {
 }
 
 func (n *Node) tickLeader(elapsed int) {
-	if !n.hasQuorumContact() {
+	if !n.hasQuorumContact() || (n.isDiskStalled() && len(n.members.electorate.voters) > 1) {
 		n.stepDown()
 		return
 	}
@@ -51,6 +51,12 @@ func (n *Node) hasQuorumContact() bool {
 		p := n.lead.progress(id)
 		return p != nil && n.inContact(p)
 	})
+}
+
+// isDiskStalled tells whether a write has been on its way for longer than any election timeout. Who
+// cannot write applies nothing and answers nobody, so another one should lead.
+func (n *Node) isDiskStalled() bool {
+	return n.disk.waiting(n.clock) >= 2*uint64(n.cfg.ElectionTicks)
 }
 
 // inContact tells whether the member was heard from within an election timeout.
