@@ -431,6 +431,18 @@ func TestDeadlines(t *testing.T) {
 	only[*Rejected](f, propose)
 }
 
+// A process that was stopped for a while has missed ticks, and those who wait have waited for all of them.
+func TestMissedTicksCountForDeadlines(t *testing.T) {
+	f := newFixture(t, 1)
+	f.spawnFounders()
+	f.elect()
+	in := f.ask(1, &Query{Consistency: Consistency_LOCAL, MinIndex: 1000})
+	f.settle()
+	f.clock.Jump(10 * time.Second)
+	f.settle()
+	f.rejected(in, Code_DEADLINE, Outcome_NOT_APPLIED)
+}
+
 // A deadline may be late by a tick; before it is up nobody is told so.
 func TestADeadlineIsNeverEarly(t *testing.T) {
 	f, leader := newGroup(t)

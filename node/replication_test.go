@@ -174,6 +174,17 @@ func TestBurstOfEqualRejectionsGoesBackOnce(t *testing.T) {
 	equal(t, "next", s.lead.progress(2).next, 4)
 }
 
+// TestRejectionOfAnEarlierProbeIsIgnored: behind a snapshot the probe asks higher up than probes did
+// before, and a late answer to one of those must not send it back there.
+func TestRejectionOfAnEarlierProbeIsIgnored(t *testing.T) {
+	s := behind(t, Config{})
+	s.does(&SnapshotSent{Peer: 2, OK: true})
+	s.ticks(2)
+	want(t, s.gets(s.pulse(2)), "->2 AppendEntries t2 prev 3@1 commit 4: 4@2~")
+	want(t, s.gets(&AppendEntriesReply{Header: s.re(2, 2), Rejected: 2, HintIndex: 1, HintTerm: 1}))
+	equal(t, "next", s.lead.progress(2).next, 4)
+}
+
 // TestLateAcknowledgementDuringAProbe: what it says is true, so sending goes on from there, and not from
 // where the probe hopes that the logs agree.
 func TestLateAcknowledgementDuringAProbe(t *testing.T) {
