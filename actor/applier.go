@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -28,8 +29,11 @@ func (w *work) flush(r *raftActor) {
 
 // Items of work.
 type (
-	// applyRun is a run of committed entries.
-	applyRun struct{ entries []Entry }
+	// applyRun is a run of committed entries, and what they stand for in memory.
+	applyRun struct {
+		entries []Entry
+		bytes   int64
+	}
 	// expect says who waits for the entries from first on, if they are of that term.
 	expect struct {
 		first Index
@@ -54,8 +58,12 @@ type (
 		bytesMax int
 	}
 	restoreSnapshot struct{ meta SnapshotMeta }
-	takeSnapshot    struct{ meta SnapshotMeta }
-	subscribe       struct {
+	// takeSnapshot may have been asked for.
+	takeSnapshot struct {
+		meta  SnapshotMeta
+		asked *call
+	}
+	subscribe struct {
 		subscriber *actor.PID
 		from       Index
 	}
@@ -71,6 +79,8 @@ type applier struct {
 	system  *actor.ActorSystem
 	owner   *actor.PID // the raft actor
 
+	// unapplied is lowered by what has been applied. The raft actor's.
+	unapplied *atomic.Int64
 	// applied is the index up to which the machine has applied.
 	applied Index
 	// expected are the runs that somebody waits for, in the order in which they were accepted.
@@ -78,12 +88,14 @@ type applier struct {
 	// waiting are queries for an index that is not applied yet.
 	waiting       []*queriesReady
 	subscriptions subscriptions
+	// stopping ends the writing of snapshots, which could take long. Read by the snapshotters.
+	stopping atomic.Bool
 	// failed: the machine is in a state that nobody may see.
 	failed bool
 }
 
 func newApplier(r *raftActor) *applier {
-	return &applier{cfg: r.cfg, machine: r.machine, storage: r.storage, system: r.system, owner: r.self}
+	return &applier{cfg: r.cfg, machine: r.machine, storage: r.storage, system: r.system, owner: r.self, unapplied: &r.unapplied}
 }
 
 // Receive carries work out.
@@ -102,6 +114,7 @@ func (a *applier) Receive(ctx actor.Context) {
 	case *actor.Terminated:
 		a.subscriptions.forget(ctx, m.Who)
 	case *actor.Stopping:
+		a.stopping.Store(true)
 		a.subscriptions.stop(ctx)
 	}
 }
@@ -109,6 +122,7 @@ func (a *applier) Receive(ctx actor.Context) {
 func (a *applier) do(ctx actor.Context, item any) error {
 	switch item := item.(type) {
 	case *applyRun:
+		defer a.unapplied.Add(-item.bytes)
 		return a.apply(ctx, item.entries)
 	case *expect:
 		a.expect(item)
@@ -119,7 +133,7 @@ func (a *applier) do(ctx actor.Context, item any) error {
 	case *readEntries:
 		read(ctx, a.storage, a.owner, item)
 	case *takeSnapshot:
-		return a.takeSnapshot(ctx, item.meta)
+		return a.takeSnapshot(ctx, item)
 	case *restoreSnapshot:
 		return a.restore(ctx, item.meta)
 	case *subscribe:
@@ -263,17 +277,18 @@ func (a *applier) serve(c *call) {
 }
 
 // takeSnapshot captures the machine and has the view written by a child, beside later applies.
-func (a *applier) takeSnapshot(ctx actor.Context, meta SnapshotMeta) error {
+func (a *applier) takeSnapshot(ctx actor.Context, m *takeSnapshot) error {
+	meta := m.meta
 	if meta.Index != a.applied {
 		return fmt.Errorf("raft: a snapshot at %d was asked for, and %d is applied", meta.Index, a.applied)
 	}
 	view, err := a.machine.Snapshot()
 	if err != nil {
-		ctx.Send(a.owner, &snapshotEnded{meta: meta, err: fmt.Errorf("raft: the machine failed to capture itself: %w", err)})
+		ctx.Send(a.owner, &snapshotEnded{meta: meta, asked: m.asked, err: fmt.Errorf("raft: the machine failed to capture itself: %w", err)})
 		return nil
 	}
 	ctx.Spawn(a.cfg.guardedProps(a.owner, func() actor.Actor {
-		return &snapshotter{storage: a.storage, owner: a.owner, meta: meta, view: view}
+		return &snapshotter{storage: a.storage, owner: a.owner, meta: meta, asked: m.asked, view: view, stopping: &a.stopping}
 	}))
 	return nil
 }

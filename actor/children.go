@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -77,7 +78,10 @@ type snapshotter struct {
 	storage Storage
 	owner   *actor.PID
 	meta    SnapshotMeta
+	asked   *call // who asked for the snapshot, or nil
 	view    View
+	// stopping: nobody wants it any more.
+	stopping *atomic.Bool
 }
 
 func (s *snapshotter) Receive(ctx actor.Context) {
@@ -85,7 +89,7 @@ func (s *snapshotter) Receive(ctx actor.Context) {
 	case *actor.Started:
 		handle, err := s.write()
 		s.meta.Handle = handle
-		ctx.Send(s.owner, &snapshotEnded{meta: s.meta, err: err})
+		ctx.Send(s.owner, &snapshotEnded{meta: s.meta, asked: s.asked, err: err})
 		ctx.Stop(ctx.Self())
 	}
 }
@@ -97,7 +101,7 @@ func (s *snapshotter) write() (handle any, err error) {
 		return nil, &storageError{fmt.Errorf("raft: creating the snapshot at %d: %w", s.meta.Index, err)}
 	}
 	defer writer.Abort()
-	written := &notingWriter{to: writer}
+	written := &notingWriter{to: writer, stopping: s.stopping}
 	if _, err := s.view.WriteTo(written); written.err != nil {
 		return nil, &storageError{fmt.Errorf("raft: writing the snapshot at %d: %w", s.meta.Index, written.err)}
 	} else if err != nil {
@@ -116,13 +120,18 @@ type storageError struct{ err error }
 func (e *storageError) Error() string { return e.err.Error() }
 func (e *storageError) Unwrap() error { return e.err }
 
-// notingWriter tells the errors of the storage from those of the machine that writes to it.
+// notingWriter tells the errors of the storage from those of the machine that writes to it, and fails when
+// the member stops.
 type notingWriter struct {
-	to  io.Writer
-	err error
+	to       io.Writer
+	stopping *atomic.Bool
+	err      error
 }
 
 func (w *notingWriter) Write(p []byte) (int, error) {
+	if w.stopping.Load() {
+		return 0, errStopping
+	}
 	n, err := w.to.Write(p)
 	if err != nil && w.err == nil {
 		w.err = err
@@ -135,5 +144,7 @@ func isStorageError(err error) bool {
 	var storage *storageError
 	return errors.As(err, &storage)
 }
+
+var errStopping = errors.New("raft: the member is stopping")
 
 var errTransferGone = errors.New("raft: the transfer of the snapshot was given up")

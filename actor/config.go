@@ -18,8 +18,8 @@ import (
 // Config says which member of which group an actor is, and how it behaves. The zero value of a field
 // means its default.
 type Config struct {
-	// Group names the group, uniquely in an actor system. Letters, digits, '.', '_' and '-'.
-	// Required.
+	// Group names the group, uniquely in an actor system. Letters, digits, '.', '_' and '-', no '.' at
+	// the start. Required.
 	Group string
 	// ID of the member. Required.
 	ID ID
@@ -37,7 +37,8 @@ type Config struct {
 	// Logger gets what this member has to say. Default: the actor system's own logger.
 	Logger hclog.Logger
 
-	// TickInterval is the unit in which time is measured. Default 50 ms.
+	// TickInterval is the unit in which time is measured: the others are rounded up to whole ticks.
+	// Default 50 ms.
 	TickInterval time.Duration
 	// HeartbeatInterval is the time between a leader's heartbeats. Default 100 ms.
 	HeartbeatInterval time.Duration
@@ -51,6 +52,9 @@ type Config struct {
 	CommandBytesMax int
 	// UncommittedBytesMax limits what a leader takes before it is committed. Default 64 MiB.
 	UncommittedBytesMax int
+	// UnappliedBytesMax limits what waits for a machine that is behind: beyond it this member, as the
+	// leader, answers proposals with OVERLOADED. Default 64 MiB.
+	UnappliedBytesMax int
 	// RequestsMax and RequestBytesMax limit the requests that wait for the raft actor. More are answered
 	// with OVERLOADED. Defaults 16,384 and 64 MiB.
 	RequestsMax, RequestBytesMax int
@@ -86,9 +90,10 @@ const (
 	electionTimeoutDefault   = 500 * time.Millisecond
 	requestTimeoutDefault    = 5 * time.Second
 	pendingMaxDefault        = 1 << 16
+	unappliedBytesMaxDefault = 64 << 20
 )
 
-var groupName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
+var groupName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$`)
 
 // Validate reports every fault of the configuration, and changes nothing.
 func (c Config) Validate() error {
@@ -98,7 +103,7 @@ func (c Config) Validate() error {
 		faults = append(faults, fmt.Errorf("raft: config: "+format, args...))
 	}
 	if !groupName.MatchString(c.Group) {
-		fault("Group is %q: it takes 1 to 128 letters, digits, '.', '_' or '-'", c.Group)
+		fault("Group is %q: it takes 1 to 128 letters, digits, '.', '_' or '-', and no '.' at the start", c.Group)
 	}
 	if c.Store == nil {
 		fault("Store is nil: without one the member would forget its vote; NewMemoryStore() makes one in memory")
@@ -119,10 +124,18 @@ func (c Config) Validate() error {
 			fault("%s is %v: at least 1ms", d.name, d.value)
 		}
 	}
-	if c.PendingMax < 0 {
-		fault("PendingMax is %d: it must not be negative; 0 means the default", c.PendingMax)
+	for _, limit := range []struct {
+		name  string
+		value int
+	}{{"PendingMax", c.PendingMax}, {"UnappliedBytesMax", c.UnappliedBytesMax}} {
+		if limit.value < 0 {
+			fault("%s is %d: it must not be negative; 0 means the default", limit.name, limit.value)
+		}
 	}
-	if full.TickInterval > 0 && full.HeartbeatInterval >= full.ElectionTimeout {
+	if full.TickInterval > full.HeartbeatInterval {
+		fault("TickInterval (%v) must not be longer than HeartbeatInterval (%v)", full.TickInterval, full.HeartbeatInterval)
+	}
+	if full.HeartbeatInterval >= full.ElectionTimeout {
 		fault("HeartbeatInterval (%v) must be less than ElectionTimeout (%v)", full.HeartbeatInterval, full.ElectionTimeout)
 	}
 	faults = append(faults, full.nodeConfig().Validate(), full.mailboxOptions().Validate())
@@ -145,6 +158,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.PendingMax == 0 {
 		c.PendingMax = pendingMaxDefault
+	}
+	if c.UnappliedBytesMax == 0 {
+		c.UnappliedBytesMax = unappliedBytesMaxDefault
 	}
 	if c.seed == 0 {
 		c.seed = rand.Uint64()
@@ -182,7 +198,11 @@ func (c Config) ticks(d time.Duration) int {
 	if c.TickInterval <= 0 {
 		return 1
 	}
-	return max(1, int((d+c.TickInterval-1)/c.TickInterval))
+	ticks := int(d / c.TickInterval)
+	if d%c.TickInterval != 0 {
+		ticks++
+	}
+	return max(1, ticks)
 }
 
 // logger is the member's own.

@@ -347,7 +347,7 @@ func TestCommandsAreNeverLogged(t *testing.T) {
 	for _, m := range []any{
 		&Propose{Command: []byte(secret)}, &Query{Payload: []byte(secret)}, &Proposed{Result: []byte(secret)},
 		&Answer{Result: []byte(secret)}, &Applied{Command: []byte(secret)},
-		&call{payload: []byte(secret)}, &work{items: []any{&applyRun{[]Entry{{Data: []byte(secret)}}}}},
+		&call{payload: []byte(secret)}, &work{items: []any{&applyRun{entries: []Entry{{Data: []byte(secret)}}}}},
 		&PeerEnvelope{Messages: []node.Message{&node.AppendEntries{Entries: []Entry{{Data: []byte(secret)}}}}},
 		&entriesFetched{event: node.EntriesRead{Entries: []Entry{{Data: []byte(secret)}}}},
 	} {

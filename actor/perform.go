@@ -21,14 +21,17 @@ func (r *raftActor) perform(actions []node.Action) {
 			behind = a.Seq
 			r.barrier.wanted = max(r.barrier.wanted, a.Seq)
 		case *node.Apply:
-			r.work.add(&applyRun{entries: a.Entries})
+			run := &applyRun{entries: a.Entries, bytes: entriesBytes(a.Entries)}
+			r.unapplied.Add(run.bytes)
+			r.work.add(run)
 		case *node.ReadEntries:
 			r.readEntries(a)
 		case *node.TakeSnapshot:
+			take := &takeSnapshot{meta: a.Meta}
 			if r.asked != nil && r.asked.kind == snapshotCall {
-				r.taking = r.asked
+				take.asked = r.asked
 			}
-			r.work.add(&takeSnapshot{meta: a.Meta})
+			r.work.add(take)
 		case *node.SendSnapshot:
 			r.sendSnapshot(a)
 		case *node.AcceptSnapshot:
@@ -127,20 +130,18 @@ func (r *raftActor) snapshotEnded(m *snapshotEnded) {
 		r.fail(m.err)
 		return
 	}
-	asked := r.taking
-	r.taking = nil
 	if m.err != nil {
 		r.logger.Warn("snapshot failed", "index", uint64(m.meta.Index), "error", m.err)
 		r.step(&node.SnapshotFailed{Index: m.meta.Index})
-		if asked != nil {
-			asked.reject(r.system, &Rejected{Code: Code_REFUSED, Outcome: Outcome_NOT_APPLIED, Detail: m.err.Error()})
+		if m.asked != nil {
+			m.asked.reject(r.system, &Rejected{Code: Code_REFUSED, Outcome: Outcome_NOT_APPLIED, Detail: m.err.Error()})
 		}
 		return
 	}
 	r.step(&node.Snapshotted{Meta: m.meta})
 	r.publish(&SnapshotSaved{Group: r.cfg.Group, Member: r.cfg.ID, Index: m.meta.Index})
-	if asked != nil {
-		asked.answer(r.system, reply{index: m.meta.Index})
+	if m.asked != nil {
+		m.asked.answer(r.system, reply{index: m.meta.Index})
 	}
 }
 

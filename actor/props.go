@@ -54,16 +54,29 @@ func newRaftActor(cfg Config, machine Machine) (*raftActor, error) {
 	return &raftActor{cfg: cfg.withDefaults(), machine: machine}, nil
 }
 
-// props run the actor once. A second one made of the same props fails: two actors must not share a
-// machine.
+// props run the actor once. A second one made of the same props stops: two actors must not share a
+// machine, and none may be restarted with an empty memory.
 func (r *raftActor) props() *actor.Props {
-	var once sync.Once
-	producer := func() actor.Actor {
-		var first actor.Actor = &duplicate{}
-		once.Do(func() { first = r })
-		return first
-	}
+	producer := func() actor.Actor { return &single{raft: r} }
 	return actor.PropsFromProducer(producer, actor.WithMailbox(r.cfg.mailboxProducer()))
+}
+
+// single runs the raft actor if it is the first that starts. A spawn that fails, as when the name is still
+// taken, starts none, so that the same props can be spawned again.
+type single struct {
+	raft *raftActor
+	runs bool
+}
+
+func (s *single) Receive(ctx actor.Context) {
+	if _, ok := ctx.Message().(*actor.Started); ok {
+		if s.runs = s.raft.runs.CompareAndSwap(false, true); !s.runs {
+			ctx.Stop(ctx.Self())
+		}
+	}
+	if s.runs {
+		s.raft.Receive(ctx)
+	}
 }
 
 func (c Config) mailboxProducer() actor.MailboxProducer {
@@ -71,15 +84,6 @@ func (c Config) mailboxProducer() actor.MailboxProducer {
 		return c.scheduler.New(c.mailboxOptions())
 	}
 	return mailbox.New(c.mailboxOptions())
-}
-
-// duplicate stands where a raft actor would be restarted, or spawned twice. It does nothing but stop.
-type duplicate struct{}
-
-func (*duplicate) Receive(ctx actor.Context) {
-	if _, ok := ctx.Message().(*actor.Started); ok {
-		ctx.Stop(ctx.Self())
-	}
 }
 
 // sharedTimer is the tick source of all members that are given none. Its goroutine runs while there are

@@ -20,10 +20,12 @@ import (
 type raftActor struct {
 	cfg     Config
 	machine Machine
-	system  *actor.ActorSystem
-	self    *actor.PID
-	ctx     actor.Context
-	logger  hclog.Logger
+	// runs: an actor has started as this one. Set by whoever does.
+	runs   atomic.Bool
+	system *actor.ActorSystem
+	self   *actor.PID
+	ctx    actor.Context
+	logger hclog.Logger
 
 	storage Storage
 	node    *node.Node
@@ -36,6 +38,8 @@ type raftActor struct {
 	cancelTicks func()
 	// ticks have passed and are not taken note of yet. Written by the timer too.
 	ticks atomic.Int64
+	// unapplied is what has been handed to the applier and not applied, in bytes. The applier lowers it.
+	unapplied atomic.Int64
 	// clock counts ticks taken note of.
 	clock int64
 
@@ -51,8 +55,8 @@ type raftActor struct {
 	asked     *call
 	// untaken are the requests of the turn that have not been looked at.
 	untaken []any
-	// transfer waits for a TransferEnded, taking for a snapshot.
-	transfer, taking *call
+	// transfer waits for a TransferEnded.
+	transfer *call
 
 	published published
 	// failure is why this member has stopped for good, or nil.

@@ -302,3 +302,30 @@ func TestHeartbeatsDoNotWaitForTheReader(t *testing.T) {
 	f.pass(5)
 	f.agree(1, 2, 3)
 }
+
+func TestAPeerThatCannotBeReachedIsNotStreamedTo(t *testing.T) {
+	f, leader := newGroup(t)
+	gone := f.others(leader)[0]
+	entries := 0
+	f.network.fault = func(e *PeerEnvelope) []*PeerEnvelope {
+		if e.To != gone {
+			return []*PeerEnvelope{e}
+		}
+		for _, m := range e.Messages {
+			if m, ok := m.(*node.AppendEntries); ok {
+				entries += len(m.Entries)
+			}
+		}
+		f.network.lose(e)
+		return nil
+	}
+	for i := range 20 {
+		f.apply(leader, fmt.Sprint(i))
+	}
+	if entries > 3 {
+		t.Errorf("%d entries were sent to a member that is known not to be there", entries)
+	}
+	f.network.fault = nil
+	f.pass(5)
+	f.agree(1, 2, 3)
+}

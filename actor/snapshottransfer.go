@@ -39,6 +39,8 @@ type transferring struct {
 	pid      *actor.PID
 	peer     ID
 	transfer uint64
+	// done: what was received is durable.
+	done bool
 }
 
 // Between the raft actor and the children.
@@ -141,8 +143,9 @@ func (r *raftActor) chunkArrived(e *PeerEnvelope) {
 	if c.Offset > 0 && !s.received.is(e) {
 		return // it has overtaken the start, which will come, or come again
 	}
-	// Nobody wants it: at its start because it is not needed, later because it was given up.
-	r.send(&PeerEnvelope{To: e.From, Ack: &SnapshotAck{Transfer: c.Transfer, Done: c.Offset == 0, Failed: c.Offset != 0}})
+	// Nobody wants it: at its start because it is not needed, later because it is here, or was given up.
+	done := c.Offset == 0 || s.received.done
+	r.send(&PeerEnvelope{To: e.From, Ack: &SnapshotAck{Transfer: c.Transfer, Done: done, Failed: !done}})
 }
 
 // receives tells whether the chunk is of the attempt that is coming in.
@@ -180,6 +183,7 @@ func (r *raftActor) receivingEnded(m *receivingEnded) {
 		r.fail(m.err)
 		return
 	}
+	m.from.done = m.err == nil
 	if r.snapshots.receiver == m.from {
 		r.snapshots.receiver = nil
 	}

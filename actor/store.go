@@ -41,8 +41,9 @@ type Storage interface {
 	// Otherwise it returns at once and calls done with seq later, from any goroutine; done does not
 	// block. An error is final.
 	Sync(seq uint64, done func(seq uint64, err error)) bool
-	// ReadEntries reads entries that the log does not have in memory, as [node.Log] describes it. It may
-	// wait for a disk, and is called from other goroutines too.
+	// ReadEntries reads entries that the log does not have in memory: from lo on, up to but without hi,
+	// one at least and no more than bytesMax unless it is one. None are no error if they have been released
+	// meanwhile; an error is final. It may wait for a disk, and is called from other goroutines too.
 	ReadEntries(lo, hi Index, bytesMax int) ([]Entry, error)
 	// CreateSnapshot begins a new snapshot. It and what it returns are used by other goroutines.
 	CreateSnapshot(meta SnapshotMeta) (SnapshotWriter, error)

@@ -197,8 +197,12 @@ type readLog struct {
 
 func (r *reader) readLog(ctx actor.Context, m *readLog) {
 	entries, err := r.storage.ReadEntries(m.lo, m.hi, replayBytesMax)
+	if err != nil {
+		fail(ctx, r.owner, err)
+		return
+	}
 	served := &logServed{subscription: m.subscription, entries: entries}
-	if err != nil || len(entries) == 0 {
+	if len(entries) == 0 {
 		served.gone, served.first = true, m.hi
 	}
 	w := newWork()

@@ -81,10 +81,16 @@ func (e *PeerEnvelope) bytes() int {
 	}
 	for _, m := range e.Messages {
 		if m, ok := m.(*node.AppendEntries); ok {
-			for i := range m.Entries {
-				bytes += len(m.Entries[i].Data) + 48
-			}
+			bytes += int(entriesBytes(m.Entries))
 		}
+	}
+	return bytes
+}
+
+// entriesBytes is roughly what entries stand for in memory.
+func entriesBytes(entries []Entry) (bytes int64) {
+	for i := range entries {
+		bytes += int64(len(entries[i].Data)) + 48
 	}
 	return bytes
 }

@@ -22,8 +22,9 @@ type (
 	machineRestored struct{ index Index }
 	// snapshotEnded says that a snapshot of the machine is durable, or why not.
 	snapshotEnded struct {
-		meta SnapshotMeta
-		err  error
+		meta  SnapshotMeta
+		asked *call
+		err   error
 	}
 	// entriesFetched answers a ReadEntries.
 	entriesFetched struct {
@@ -136,7 +137,7 @@ func (r *raftActor) control(message any) {
 	case *snapshotEnded:
 		r.snapshotEnded(m)
 	case *entriesFetched:
-		if m.err != nil && m.event.For == r.cfg.ID {
+		if m.err != nil {
 			r.fail(m.err)
 			return
 		}
@@ -209,6 +210,10 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 	}
 	switch c.kind {
 	case proposeCall:
+		if r.unapplied.Load() >= int64(r.cfg.UnappliedBytesMax) {
+			c.reject(r.system, overloadedRejection("the machine is behind by Config.UnappliedBytesMax; try again later"))
+			return
+		}
 		r.proposals = append(r.proposals, c)
 	case queryCall:
 		r.queries.add(c)
