@@ -33,7 +33,15 @@ func (n *Node) knownAs(id ID) Incarnation {
 	if m, ok := n.members.current().Member(id); ok && m.Incarnation != 0 {
 		return m.Incarnation
 	}
-	return n.identity.of(id)
+	if life := n.identity.of(id); life != 0 {
+		return life
+	}
+	if n.lead != nil {
+		if p := n.lead.progress(id); p != nil {
+			return p.life // what it has acknowledged must not be taken for another life's
+		}
+	}
+	return 0
 }
 
 // wasKnownAs returns the life by which a peer went before it was removed.
@@ -95,7 +103,7 @@ func (n *Node) isMeant(m Message) bool {
 		return true
 	}
 	n.counters.Stale++
-	if !isReply(m) {
+	if !isReply(m) && h.Term >= n.hard.Term { // what an earlier leader meant does not matter any more
 		n.out.add(n.out.disowned.put(Disowned{By: h.From, Known: h.ToIncarnation}))
 	}
 	return false
@@ -113,7 +121,7 @@ func (n *Node) commitIncarnations() {
 	current := n.members.current()
 	filled := current
 	for _, m := range current.Members {
-		life := n.identity.of(m.ID)
+		life := n.knownAs(m.ID)
 		if m.ID == n.id {
 			life = n.incarnation
 		}

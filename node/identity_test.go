@@ -133,7 +133,7 @@ func TestNothingIsNotedOfStrangers(t *testing.T) {
 
 func TestAcknowledgementsOfNewAcquaintancesCountWhenTheyAreDurable(t *testing.T) {
 	s := start(t, given{members: Voters(1, 2, 3)}).becomes(Leader)
-	s.identity.met = nil // as if the votes had come from elsewhere
+	s.identity.met, s.lead.progress(2).life = nil, 0 // as if the votes had come from elsewhere
 	want(t, s.gets(s.ack(2, 2)), "sync 5")
 	equal(t, "commit", s.commit, 0)
 	s.syncs()
@@ -204,4 +204,63 @@ func TestLogThatContradictsItselfIsRefused(t *testing.T) {
 			t.Errorf("%s: the node starts", name)
 		}
 	}
+}
+
+// TestPromotionNamesTheLife: a voter of no known life would be taken for a founder that was never
+// removed. Committing an older configuration, without the learner, forgets its life.
+func TestPromotionNamesTheLife(t *testing.T) {
+	withoutLife := Voters(1, 2).with(Member{ID: 3, Suffrage: Learner})
+	log := given{members: Voters(1, 2)}.log(t)
+	must(t, log.Append([]Entry{configurationAt(2, 1, withoutLife)}))
+	must(t, log.SetHardState(HardState{Term: 1}))
+	s := startOn(t, Config{ID: 1, Seed: 3}, log)
+	s.becomes(Leader)
+	s.gets(&AppendEntriesReply{Header: s.re(3, s.hard.Term), Success: true, Match: 3})
+	s.syncs()
+	s.gets(s.ack(2, 3)) // commits both configurations: in the first there is no 3
+	s.syncs()
+	s.does(&Promote{ID: 3})
+	s.syncs()
+	m, _ := s.Configuration().Member(3)
+	if m.Suffrage == Voter && m.Incarnation == 0 {
+		t.Errorf("3 is a voter of no known life: %v", s.Configuration())
+	}
+}
+
+// TestProgressIsOfOneLife: what one life has acknowledged must not be taken for what the next one has.
+func TestProgressIsOfOneLife(t *testing.T) {
+	withoutLife := Voters(1, 2).with(Member{ID: 3, Suffrage: Learner})
+	log := given{members: Voters(1, 2)}.log(t)
+	must(t, log.Append([]Entry{configurationAt(2, 1, withoutLife)}))
+	must(t, log.SetHardState(HardState{Term: 1}))
+	s := startOn(t, Config{ID: 1, Seed: 3}, log)
+	s.becomes(Leader)
+	s.gets(&AppendEntriesReply{Header: s.re(3, s.hard.Term), Success: true, Match: 3})
+	s.syncs()
+	s.gets(s.ack(2, 3)) // commits both configurations: in the first there is no 3
+	s.syncs()
+	s.ticks(2)
+	s.syncs()
+	s.gets(s.ack(2, s.terms.last))
+	s.syncs()
+	another := s.re(3, s.hard.Term)
+	another.FromIncarnation = 0x999
+	t.Log(s.gets(&HeartbeatReply{Header: another, Round: s.lead.round})) // an empty storage
+	s.syncs()
+	s.does(&Promote{ID: 3})
+	s.ticks(2)
+	m, _ := s.Configuration().Member(3)
+	p := s.lead.progress(3)
+	if p.match > 0 && m.Incarnation == 0x999 {
+		t.Errorf("%v: life 999 counts for %d, which it never had", s.Configuration(), p.match)
+	}
+}
+
+// TestWhatAnEarlierLeaderMeantDisownsNobody: the message was long on its way, and the member may have been
+// removed and added again meanwhile.
+func TestWhatAnEarlierLeaderMeantDisownsNobody(t *testing.T) {
+	s := start(t, given{}).follows(2, 3)
+	h := s.from(2, 2)
+	h.ToIncarnation = 0x55
+	want(t, s.gets(&Heartbeat{Header: h, Commit: 1}))
 }

@@ -119,17 +119,19 @@ func (n *Node) handleHeartbeatReply(m *HeartbeatReply) {
 		return
 	}
 	p := n.lead.progress(m.From)
-	n.noteContact(p, m.Commit)
+	n.noteContact(p, m, m.Commit)
 	p.round = max(p.round, m.Round)
 	n.confirmReads()
 	p.resume()
 	n.replicateTo(p)
-	if p.state == replicating && p.match+1 < p.next {
+	if p.state == replicating && p.match+1 < p.next && p.checked <= n.clock { // rounds for reads come often
+		p.checked = n.clock + 1
 		n.sendCheck(p)
 	}
 }
 
-func (n *Node) noteContact(p *progress, commit Index) {
+func (n *Node) noteContact(p *progress, m Message, commit Index) {
+	p.knowAs(m.Head().FromIncarnation)
 	p.contact, p.heard = n.clock, true
 	p.commitSeen = max(p.commitSeen, commit)
 }

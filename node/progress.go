@@ -42,6 +42,8 @@ type progress struct {
 	heard   bool
 	// round is the highest round of confirmation that it has answered.
 	round uint64
+	// checked is the leader's clock, plus one, when it was last asked whether it has what it was sent.
+	checked uint64
 	// reading: a ReadEntries for it is under way.
 	reading bool
 	// life is the one by which the leader knows it, or knew it when it was removed.

@@ -70,7 +70,13 @@ func (n *Node) sendAppend(p *progress, prev Index, prevTerm Term, entries []Entr
 func (n *Node) sendProbe(p *progress, prevTerm Term) {
 	var entries []Entry
 	if p.next <= n.terms.last {
-		if found, err := n.log.Entries(p.next, p.next+1, probeBytesMax); err == nil && found[0].bytes() <= probeBytesMax {
+		found, err := n.log.Entries(p.next, p.next+1, probeBytesMax)
+		switch {
+		case err == ErrNotInMemory: //nolint:errorlint // documented to be returned as it is
+		case err != nil:
+			n.fail("reading an entry to send", err)
+			return
+		case found[0].bytes() <= probeBytesMax:
 			entries = found
 		}
 	}
@@ -108,7 +114,7 @@ func (n *Node) handleAppendEntriesReply(m *AppendEntriesReply) {
 		return
 	}
 	p := n.lead.progress(m.From)
-	n.noteContact(p, m.Commit)
+	n.noteContact(p, m, m.Commit)
 	if !m.Success {
 		n.handleRejection(p, m)
 		return

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 )
@@ -302,4 +303,32 @@ func (l *absentLog) Entries(lo, hi Index, bytesMax int) ([]Entry, error) {
 		return nil, ErrNotInMemory
 	}
 	return l.MemoryLog.Entries(lo, hi, bytesMax)
+}
+
+// brokenEntries is a log that cannot be read any more.
+type brokenEntries struct {
+	*MemoryLog
+	broken bool
+}
+
+var errBroken = errors.New("the disk is gone")
+
+func (l *brokenEntries) Entries(lo, hi Index, bytesMax int) ([]Entry, error) {
+	if l.broken {
+		return nil, errBroken
+	}
+	return l.MemoryLog.Entries(lo, hi, bytesMax)
+}
+
+func TestProbeDoesNotSwallowAStorageError(t *testing.T) {
+	log := &brokenEntries{MemoryLog: given{}.log(t)}
+	n, err := New(Config{ID: 1, Seed: 1}, log)
+	must(t, err)
+	s := &subject{Node: n, tb: t, store: log.MemoryLog}
+	s.becomes(Candidate)
+	log.broken = true
+	_, err = s.Step(&Receive{Message: s.voteGrant(2)})
+	if !errors.Is(err, errBroken) {
+		t.Errorf("got %v, want %v", err, errBroken)
+	}
 }

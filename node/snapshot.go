@@ -170,10 +170,13 @@ func (n *Node) snapshotReceived(m *InstallSnapshot, handle any) {
 		n.fault(m, FaultMalformed, "%s", detail)
 		return
 	}
+	if n.contradicts(m) {
+		return
+	}
 	if m.Term > n.hard.Term {
 		n.becomeFollower(m.Term, m.From)
 	}
-	if n.role == Leader || n.contradicts(m) || n.alreadyHas(m) {
+	if n.role == Leader || n.alreadyHas(m) {
 		return
 	}
 	meta := m.Meta
@@ -209,6 +212,6 @@ func (n *Node) handleInstallSnapshotReply(m *InstallSnapshotReply) {
 		return
 	}
 	p := n.lead.progress(m.From)
-	n.noteContact(p, m.Match)
+	n.noteContact(p, m, m.Match)
 	n.acknowledged(p, m.Match)
 }

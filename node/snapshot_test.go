@@ -307,3 +307,12 @@ func TestNoSnapshotIsTakenWhileOneIsRestored(t *testing.T) {
 	want(t, s.does(&Restored{Index: 1}))
 	want(t, s.does(&Restored{Index: 2}), "take snapshot 4@1 {1 2 3}@1")
 }
+
+// TestContradictingSnapshotChangesNothing: not even the term.
+func TestContradictingSnapshotChangesNothing(t *testing.T) {
+	s := start(t, given{terms: []Term{1, 2}, hard: HardState{Term: 2, Commit: 3}})
+	s.syncs()
+	m := &InstallSnapshot{Header: s.from(2, 5), Meta: metaAt(3, 3)}
+	s.does(&SnapshotReceived{Message: m, Handle: 1})
+	equal(t, "term", s.hard.Term, 2)
+}
