@@ -95,7 +95,10 @@ type applier struct {
 }
 
 func newApplier(r *raftActor) *applier {
-	return &applier{cfg: r.cfg, machine: r.machine, storage: r.storage, system: r.system, owner: r.self, unapplied: &r.unapplied}
+	return &applier{
+		cfg: r.cfg, machine: r.machine, storage: r.storage, system: r.system,
+		owner: r.self, unapplied: &r.unapplied,
+	}
 }
 
 // Receive carries work out.
@@ -203,10 +206,10 @@ func (a *applier) answer(e *Entry, r reply) {
 
 // settle answers those who wait in vain.
 func (a *applier) settle(s *settle) {
-	rejected := &Rejected{Code: s.code, Outcome: Outcome_NOT_APPLIED, Detail: "raft: another entry has been committed in its place"}
+	rejected := &Rejected{Code: s.code, Outcome: Outcome_NOT_APPLIED, Detail: "another entry has been committed in its place"}
 	if s.code == Code_SNAPSHOT_COVERS {
 		rejected.Outcome = Outcome_UNKNOWN
-		rejected.Detail = "raft: a snapshot of the leader covers its place in the log; whether it was applied cannot be told"
+		rejected.Detail = "a snapshot of the leader covers its place in the log; whether it was applied cannot be told"
 	}
 	kept := a.expected[:0]
 	for _, run := range a.expected {
@@ -284,11 +287,15 @@ func (a *applier) takeSnapshot(ctx actor.Context, m *takeSnapshot) error {
 	}
 	view, err := a.machine.Snapshot()
 	if err != nil {
-		ctx.Send(a.owner, &snapshotEnded{meta: meta, asked: m.asked, err: fmt.Errorf("raft: the machine failed to capture itself: %w", err)})
+		err = fmt.Errorf("raft: the machine failed to capture itself: %w", err)
+		ctx.Send(a.owner, &snapshotEnded{meta: meta, asked: m.asked, err: err})
 		return nil
 	}
 	ctx.Spawn(a.cfg.guardedProps(a.owner, func() actor.Actor {
-		return &snapshotter{storage: a.storage, owner: a.owner, meta: meta, asked: m.asked, view: view, stopping: &a.stopping}
+		return &snapshotter{
+			storage: a.storage, owner: a.owner, meta: meta, asked: m.asked,
+			view: view, stopping: &a.stopping,
+		}
 	}))
 	return nil
 }

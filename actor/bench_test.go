@@ -66,7 +66,7 @@ func (a *benchAsker) Receive(ctx actor.Context) {
 			a.done <- nil
 		}
 	case *Rejected:
-		a.done <- m.asError()
+		a.done <- m.Err()
 	}
 }
 

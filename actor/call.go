@@ -171,5 +171,5 @@ func changeOf(m *ChangeMembers) (node.Event, *Rejected) {
 }
 
 func invalid(format string, args ...any) *Rejected {
-	return &Rejected{Code: Code_INVALID, Outcome: Outcome_NOT_APPLIED, Detail: fmt.Sprintf("raft: "+format, args...)}
+	return &Rejected{Code: Code_INVALID, Outcome: Outcome_NOT_APPLIED, Detail: fmt.Sprintf(format, args...)}
 }

@@ -14,9 +14,11 @@ type calls struct {
 	skip int
 }
 
-// admit takes a call in, and sets its deadline. It tells whether there was room.
+// admit takes a call in, and sets its deadline. It tells whether there was room. There always is for what
+// runs the group: also a leader that is overloaded can be told to hand over.
 func (cs *calls) admit(c *call, clock int64, cfg Config) bool {
-	if len(cs.open) >= cfg.PendingMax && !cs.makeRoom(cfg.PendingMax) {
+	bounded := c.kind == proposeCall || c.kind == queryCall
+	if bounded && len(cs.open) >= cfg.PendingMax && !cs.makeRoom(cfg.PendingMax) {
 		return false
 	}
 	timeout := c.timeout
@@ -65,7 +67,7 @@ func (cs *calls) expire(system *actor.ActorSystem, clock int64) {
 // rejectAll answers all, since the member stops.
 func (cs *calls) rejectAll(system *actor.ActorSystem) {
 	for _, c := range cs.open {
-		c.reject(system, stopped(c))
+		c.reject(system, rejectStopped(c))
 	}
 	cs.open = nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -31,9 +32,11 @@ type Client struct {
 }
 
 // NewClient makes a client of the group to which the raft actors belong. One is enough; with more of
-// them it finds a leader when that one is gone.
+// them it finds a leader when that one is gone. The leader must be reached from system: as long as
+// followers do not forward, and without remoting, that is a leader in the same actor system. One client
+// serves any number of goroutines.
 func NewClient(system *actor.ActorSystem, members ...*actor.PID) *Client {
-	c := &Client{system: system, members: members}
+	c := &Client{system: system, members: slices.Clone(members)}
 	c.deadLetters = system.EventStream.Subscribe(func(event any) {
 		letter, ok := event.(*actor.DeadLetterEvent)
 		if !ok {
@@ -43,7 +46,7 @@ func NewClient(system *actor.ActorSystem, members ...*actor.PID) *Client {
 		case *call:
 			m.reject(system, &Rejected{
 				Code: Code_STOPPED, Outcome: Outcome_NOT_APPLIED,
-				Detail: fmt.Sprintf("raft: there is no actor %v any more", letter.PID),
+				Detail: fmt.Sprintf("there is no actor %s any more", letter.PID.GetId()),
 			})
 		case *statusCall:
 			m.answer(nil)
@@ -126,7 +129,10 @@ func (c *Client) TakeSnapshot(ctx context.Context) (Index, error) {
 		return 0, errors.New("raft: taking a snapshot: the client was given no members")
 	}
 	r, err := c.ask(ctx, c.members[0], &call{kind: snapshotCall, change: &node.RequestSnapshot{}})
-	return r.index, err
+	if err != nil {
+		return 0, fmt.Errorf("raft: taking a snapshot: %w", err)
+	}
+	return r.index, nil
 }
 
 // Status tells how a member sees the group. It needs no leader.
@@ -153,10 +159,10 @@ func (c *Client) retry(ctx context.Context, doing string, newCall func() *call) 
 	for {
 		r, err := c.ask(ctx, c.target(), newCall())
 		var rejected *RejectedError
-		if err == nil || !errors.As(err, &rejected) || rejected.Outcome != Outcome_NOT_APPLIED {
-			return r, err
+		if err == nil {
+			return r, nil
 		}
-		if !c.follow(r.rejected) {
+		if !errors.As(err, &rejected) || rejected.Outcome != Outcome_NOT_APPLIED || !c.follow(r.rejected) {
 			return r, fmt.Errorf("raft: %s: %w", doing, err)
 		}
 		if rejected.Code == Code_NOT_LEADER && rejected.Leader != node.None {
@@ -165,7 +171,7 @@ func (c *Client) retry(ctx context.Context, doing string, newCall func() *call) 
 				continue
 			}
 		}
-		if !wait(ctx, pause) {
+		if !wait(ctx, max(pause, rejected.RetryAfter)) {
 			return r, fmt.Errorf("raft: %s: %w (%w)", doing, err, ctx.Err())
 		}
 		pause = min(2*pause, pauseMax)
@@ -260,7 +266,7 @@ func (c *Client) ask(ctx context.Context, target *actor.PID, asked *call) (reply
 		return reply{}, fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
 	}
 	if asked.reply.rejected != nil {
-		return asked.reply, asked.reply.rejected.asError()
+		return asked.reply, asked.reply.rejected.Err()
 	}
 	return asked.reply, nil
 }

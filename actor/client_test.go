@@ -3,6 +3,7 @@ package raft
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -199,11 +200,55 @@ func TestClientIsSafeForConcurrentUse(t *testing.T) {
 
 func TestRejectedErrorTellsItsOutcome(t *testing.T) {
 	for outcome, is := range map[Outcome]error{Outcome_NOT_APPLIED: ErrNotApplied, Outcome_UNKNOWN: ErrUnknown} {
-		err := error((&Rejected{Code: Code_DEADLINE, Outcome: outcome, Leader: 3, Detail: "why"}).asError())
+		err := error((&Rejected{Code: Code_DEADLINE, Outcome: outcome, Leader: 3, Detail: "why"}).Err())
 		var rejected *RejectedError
 		if !errors.Is(err, is) || !errors.As(err, &rejected) || rejected.Leader != 3 ||
 			errors.Is(err, ErrNotApplied) == errors.Is(err, ErrUnknown) {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+// Every client of an actor system hears of a dead letter, and none may be held up by another.
+func TestStatusOfAStoppedMemberWithSeveralClients(t *testing.T) {
+	f := newFixture(t, 1)
+	f.spawnFounders()
+	f.elect()
+	clients := []*Client{NewClient(f.system, f.pids[1]), NewClient(f.system, f.pids[1])}
+	f.stop(1)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for _, c := range clients {
+		if _, err := c.Status(ctx, f.pids[1]); err == nil || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want that the actor has stopped", err)
+		}
+		c.Close()
+	}
+}
+
+// Who has given up does not take the place of others until the deadline.
+func TestACancelledCallIsNotPending(t *testing.T) {
+	f := newFixture(t, 1)
+	f.configure = func(c *Config) { c.PendingMax = 4 }
+	f.spawnFounders()
+	leader := f.elect()
+	client := NewClient(f.system, f.pids[leader])
+	defer client.Close()
+	f.held[Name("g", leader)+"/applier"] = true // nothing is applied
+	for range 4 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+		ended := make(chan error, 1)
+		go func() { _, err := client.Propose(ctx, nil); ended <- err }()
+		for last := f.status(leader).LastIndex; f.status(leader).LastIndex == last; f.settle() {
+			runtime.Gosched()
+		}
+		cancel()
+		if err := <-ended; !errors.Is(err, ErrUnknown) {
+			t.Fatalf("got %v, want %v", err, ErrUnknown)
+		}
+	}
+	f.pass(2)
+	in := f.propose(leader, "x")
+	f.settle()
+	f.noReply(in)
 }

@@ -58,14 +58,14 @@ type Config struct {
 	// RequestsMax and RequestBytesMax limit the requests that wait for the raft actor. More are answered
 	// with OVERLOADED. Defaults 16,384 and 64 MiB.
 	RequestsMax, RequestBytesMax int
-	// PendingMax limits the requests that were taken and are not answered. More are answered with
-	// OVERLOADED. Default 65,536.
+	// PendingMax limits the proposals and queries that were taken and are not answered. More are answered
+	// with OVERLOADED. Default 65,536.
 	PendingMax int
 	// PeerBytesMax limits the messages of other members that wait for the raft actor. More are dropped,
 	// and sent again by the protocol. Default 64 MiB.
 	PeerBytesMax int
 	// SnapshotEntries is how many entries are applied before a snapshot is taken. Default 65,536.
-	// [node.Unlimited]: only on request.
+	// [Unlimited]: only on request.
 	SnapshotEntries int
 	// RetainEntries is how many entries stay in the log behind a snapshot. Default 4,096. Negative: none.
 	RetainEntries int

@@ -40,7 +40,8 @@ type SnapshotRestored struct {
 	Index  Index
 }
 
-// Failed is published when a member cannot go on, and stops. It comes back by being spawned again.
+// Failed is published when a member cannot go on, and stops. It comes back by being spawned again, once
+// its actor has terminated: watch it, or until then [Spawn] returns [ErrInUse].
 type Failed struct {
 	Group  string
 	Member ID

@@ -364,3 +364,31 @@ func TestCommandsAreNeverLogged(t *testing.T) {
 		t.Error("nothing of ours is logged at all")
 	}
 }
+
+// Handlers of dead letters run on the goroutine of whoever sends: an answer to nobody is not sent.
+func TestADeadLetterHandlerCannotHurtAMember(t *testing.T) {
+	f, leader := newGroup(t)
+	f.system.EventStream.Subscribe(func(event any) {
+		if _, ok := event.(*actor.DeadLetterEvent); ok {
+			panic("a handler of the user's")
+		}
+	})
+	gone := actor.NewPID(f.system.Address(), "gone")
+	for _, m := range []any{&Propose{}, &Query{}, &ChangeMembers{}, &TransferLeadership{Target: 77}} {
+		for _, id := range []ID{leader, f.others(leader)[0]} {
+			f.system.Root.RequestWithCustomSender(f.pids[id], m, gone)
+			f.pass(3)
+		}
+	}
+	for _, e := range events[*Failed](f) {
+		t.Errorf("member %d failed: %v", e.Member, e.Err)
+	}
+}
+
+// Entries that cannot be read for another member are a storage error.
+func TestAReadErrorForAPeerIsFinal(t *testing.T) {
+	f, leader := newGroup(t)
+	f.system.Root.Send(f.pids[leader], &entriesFetched{err: errTest})
+	f.settle()
+	f.failure(leader, errTest.Error())
+}

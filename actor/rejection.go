@@ -3,6 +3,7 @@ package raft
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -52,25 +53,25 @@ func (r *raftActor) pidOf(id ID) *actor.PID {
 // pidName is the name under which a raft actor lives.
 func pidName(group string, id ID) string { return fmt.Sprintf("raft/%s/%d", group, id) }
 
-// stopped is the rejection of a call by a member that is no more.
-func stopped(c *call) *Rejected {
+// rejectStopped is the rejection of a call by a member that is no more.
+func rejectStopped(c *call) *Rejected {
 	return &Rejected{
 		Code: Code_STOPPED, Outcome: c.outcome(),
-		Detail: "raft: the member has stopped; ask another one",
+		Detail: "the member has stopped; ask another one",
 	}
 }
 
 func pastDeadline(c *call) *Rejected {
-	detail := "raft: the time is up"
+	detail := "the time is up"
 	if c.outcome() == Outcome_UNKNOWN {
-		detail = "raft: the time is up, and whether it happens is not decided; it may still"
+		detail = "the time is up, and whether it happens is not decided; it may still"
 	}
 	return &Rejected{Code: Code_DEADLINE, Outcome: c.outcome(), Detail: detail}
 }
 
 func overloadedRejection(detail string) *Rejected {
 	return &Rejected{
-		Code: Code_OVERLOADED, Outcome: Outcome_NOT_APPLIED, RetryAfterMs: retryAfterMs, Detail: "raft: " + detail,
+		Code: Code_OVERLOADED, Outcome: Outcome_NOT_APPLIED, RetryAfterMs: retryAfterMs, Detail: detail,
 	}
 }
 
@@ -89,7 +90,9 @@ type RejectedError struct {
 	Outcome Outcome
 	// Leader is the member to ask, or zero.
 	Leader ID
-	Detail string
+	// RetryAfter is how long to wait before asking again. Zero: no need to wait.
+	RetryAfter time.Duration
+	Detail     string
 }
 
 func (e *RejectedError) Error() string {
@@ -102,6 +105,10 @@ func (e *RejectedError) Is(target error) bool {
 		(target == ErrUnknown && e.Outcome == Outcome_UNKNOWN)
 }
 
-func (x *Rejected) asError() *RejectedError {
-	return &RejectedError{Code: x.Code, Outcome: x.Outcome, Leader: ID(x.Leader), Detail: x.Detail}
+// Err is the rejection as a [*RejectedError], for those who get it as a message.
+func (x *Rejected) Err() error {
+	return &RejectedError{
+		Code: x.Code, Outcome: x.Outcome, Leader: ID(x.Leader), Detail: x.Detail,
+		RetryAfter: time.Duration(x.RetryAfterMs) * time.Millisecond,
+	}
 }

@@ -572,3 +572,49 @@ func TestGetStatusRightAfterSpawnIsAnswered(t *testing.T) {
 func addLearner(id ID, address string) *ChangeMembers {
 	return &ChangeMembers{Change: &ChangeMembers_Add{Add: &AddMember{Id: uint64(id), Address: address}}}
 }
+
+// What runs the group is taken even when as many proposals wait as may.
+func TestAnOverloadedLeaderCanBeToldToHandOver(t *testing.T) {
+	f := newFixture(t, 1, 2, 3)
+	f.configure = func(c *Config) { c.PendingMax = 1 }
+	f.spawnFounders()
+	leader := f.elect()
+	f.network.isolate(leader, f.others(leader)...)
+	f.propose(leader, "waits")
+	full := f.propose(leader, "finds no room")
+	f.settle()
+	f.rejected(full, Code_OVERLOADED, Outcome_NOT_APPLIED)
+	f.network.heal()
+	transfer := f.ask(leader, &TransferLeadership{Target: uint64(f.others(leader)[0])})
+	f.until("a new leader", func() bool { return len(transfer.all()) > 0 })
+	only[*LeadershipTransferred](f, transfer)
+}
+
+// A transfer that is given up may still succeed: its TimeoutNow is on its way.
+func TestATransferThatIsGivenUpIsUnknown(t *testing.T) {
+	f, leader := newGroup(t)
+	target := f.others(leader)[0]
+	var late []*PeerEnvelope
+	f.network.fault = func(e *PeerEnvelope) []*PeerEnvelope {
+		for _, m := range e.Messages {
+			if _, ok := m.(*node.TimeoutNow); ok {
+				late = append(late, &PeerEnvelope{
+					Group: e.Group, From: e.From, To: e.To, Messages: []node.Message{m},
+				})
+				return nil
+			}
+		}
+		return []*PeerEnvelope{e}
+	}
+	in := f.ask(leader, &TransferLeadership{Target: uint64(target)})
+	f.until("given up", func() bool { return len(in.all()) > 0 })
+	f.rejected(in, Code_DEADLINE, Outcome_UNKNOWN)
+	f.network.fault = nil
+	for _, e := range late {
+		f.network.arrive(e)
+	}
+	f.pass(20)
+	if got := f.leader(); got != target {
+		t.Errorf("member %d leads, want %d", got, target)
+	}
+}

@@ -46,9 +46,9 @@ func (r *raftActor) intercept(request any, sender *actor.PID) bool {
 	case isCall:
 		c.answer(r.statusOf(now))
 	case sender != nil && stopped:
-		r.system.Root.Send(sender, &Rejected{Code: Code_STOPPED, Outcome: Outcome_NOT_APPLIED, Detail: "raft: the member has stopped"})
+		tell(r.system, sender, rejectStopped(&call{kind: queryCall}))
 	case sender != nil:
-		r.system.Root.Send(sender, r.statusOf(now))
+		tell(r.system, sender, r.statusOf(now))
 	}
 	return true
 }
@@ -57,10 +57,13 @@ func (r *raftActor) statusOf(now node.Overview) *Status {
 	s := &Status{
 		Group: r.cfg.Group, Id: uint64(r.cfg.ID), Role: Status_Role(now.Role), Term: uint64(now.Term),
 		Leader: uint64(now.Leader), FirstIndex: uint64(now.FirstIndex), LastIndex: uint64(now.LastIndex),
-		Incarnation: uint64(now.Incarnation), SnapshotIndex: uint64(now.Snapshot), CommitIndex: uint64(now.Commit), AppliedIndex: uint64(now.Applied),
+		SnapshotIndex: uint64(now.Snapshot), CommitIndex: uint64(now.Commit),
+		AppliedIndex: uint64(now.Applied), Incarnation: uint64(now.Incarnation),
 	}
 	for _, m := range now.Configuration.Members {
-		s.Members = append(s.Members, &MemberInfo{Id: uint64(m.ID), Voter: m.Suffrage == node.Voter, Address: m.Address})
+		s.Members = append(s.Members, &MemberInfo{
+			Id: uint64(m.ID), Voter: m.Suffrage == node.Voter, Address: m.Address,
+		})
 	}
 	return s
 }

@@ -1,7 +1,10 @@
 package raft
 
 import (
+	"context"
+	"io"
 	"testing"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -186,5 +189,51 @@ func TestStoppingWhileASnapshotIsBeingTaken(t *testing.T) {
 	}
 	if f.store(1).writers != 0 {
 		t.Error("a snapshot's writer was neither committed nor aborted")
+	}
+}
+
+// endlessState is a machine whose snapshot has no end.
+type endlessState struct {
+	journal
+	begun chan struct{}
+}
+
+func (s *endlessState) Snapshot() (View, error) { return endlessView{s.begun}, nil }
+
+type endlessView struct{ begun chan struct{} }
+
+func (v endlessView) WriteTo(w io.Writer) (int64, error) {
+	close(v.begun)
+	for total := int64(0); ; total++ {
+		if _, err := w.Write([]byte{0}); err != nil {
+			return total, err
+		}
+	}
+}
+
+func (endlessView) Release() {}
+
+func TestStopDoesNotWaitForASnapshot(t *testing.T) {
+	system := quietSystem()
+	defer system.Shutdown()
+	machine := &endlessState{begun: make(chan struct{})}
+	pid, err := Spawn(system, Config{
+		Group: "g", ID: 1, Members: []Member{{ID: 1}},
+		Store: NewMemoryStore(), Transport: NewMemoryTransport(),
+	}, machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := NewClient(system, pid)
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if _, err := client.Propose(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = client.TakeSnapshot(ctx) }()
+	<-machine.begun
+	if err := system.Root.StopFuture(pid).Wait(); err != nil {
+		t.Errorf("got %v, want that it stops", err)
 	}
 }

@@ -19,7 +19,12 @@ type (
 	SnapshotMeta = node.SnapshotMeta
 	// Entry is one slot of the log.
 	Entry = node.Entry
+	// Configuration is the set of members of a group.
+	Configuration = node.Configuration
 )
+
+// Unlimited switches a limit of [Config] off where that is allowed.
+const Unlimited = node.Unlimited
 
 // ErrInUse is what a store returns for a member that is open already.
 var ErrInUse = errors.New("raft: the member's storage is in use by another actor; stop that one first")

@@ -292,3 +292,29 @@ func TestACompactionDuringReplayIsNoGap(t *testing.T) {
 		t.Errorf("got %v", s.ended)
 	}
 }
+
+// A subscription that ends in the middle of its replay can be gone on with where it was.
+func TestASubscriptionThatEndsWhileReplayingCanBeResumed(t *testing.T) {
+	f := newFixture(t, 1)
+	f.spawnFounders()
+	f.elect()
+	f.applyMany(1, 50)
+	in := f.ask(1, &Subscribe{FromIndex: 1})
+	for range 2 { // the actor takes the request, and the applier the work; the log is not served yet
+		f.scheduler.Step(0)
+	}
+	f.system.Root.Stop(f.pids[1])
+	f.settle()
+	if end := only[*SubscriptionEnded](f, in); end.ResumeIndex != 1 {
+		t.Errorf("got %v, want to resume at 1: nothing was given", end)
+	}
+}
+
+func TestUnsubscribeIsAlwaysAnswered(t *testing.T) {
+	f := newFixture(t, 1)
+	f.spawnFounders()
+	f.elect()
+	in := f.ask(1, &Unsubscribe{})
+	f.settle()
+	only[*SubscriptionEnded](f, in)
+}

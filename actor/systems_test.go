@@ -284,3 +284,26 @@ func stopAll(t *testing.T, system *actor.ActorSystem, pids []*actor.PID) {
 		}
 	}
 }
+
+// A spawn that fails does not use the Props up.
+func TestPropsAfterASpawnThatFailed(t *testing.T) {
+	f := newFixture(t, 1)
+	f.spawnFounders()
+	f.elect()
+	machine := &journal{}
+	props, err := Props(f.config(1), machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.system.Root.SpawnNamed(props, Name("g", 1)); !errors.Is(err, actor.ErrNameExists) {
+		t.Fatalf("got %v, want %v", err, actor.ErrNameExists)
+	}
+	f.stop(1)
+	if f.pids[1], err = f.system.Root.SpawnNamed(props, Name("g", 1)); err != nil {
+		t.Fatal(err)
+	}
+	f.machines[1] = machine
+	f.settle()
+	f.elect()
+	f.apply(1, "a")
+}

@@ -27,7 +27,8 @@ type Inbox interface {
 type Link interface {
 	// Send delivers an envelope to a member, or loses it. It does not block. The envelope and its
 	// messages are the transport's from then on; the data of entries is shared, and immutable. address
-	// is that of the configuration.
+	// is that of the configuration, and is empty where that names none, as on a joiner and in the answers
+	// to a snapshot's sender: those go the way that the peer came.
 	Send(to ID, address string, envelope *PeerEnvelope)
 	// Leave ends reachability. Nothing is delivered after it has returned.
 	Leave()

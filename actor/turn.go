@@ -232,19 +232,22 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 func (r *raftActor) turnDown(request any, sender *actor.PID) {
 	switch m := request.(type) {
 	case *Subscribe:
-		r.reply(orSender(m.Subscriber, sender), &SubscriptionEnded{Reason: SubscriptionEnded_STOPPED, ResumeIndex: m.FromIndex})
+		r.reply(orSender(m.Subscriber, sender), &SubscriptionEnded{
+			Reason: SubscriptionEnded_STOPPED, ResumeIndex: m.FromIndex,
+		})
 	case *Unsubscribe:
+		r.reply(orSender(m.Subscriber, sender), &SubscriptionEnded{Reason: SubscriptionEnded_STOPPED})
 	case *statusCall:
 		m.answer(nil)
 	case *GetStatus:
-		r.reply(sender, stopped(&call{kind: queryCall}))
+		r.reply(sender, rejectStopped(&call{kind: queryCall}))
 	default:
 		c, rejected := callOf(request, sender)
 		if rejected != nil {
 			r.reply(sender, rejected)
 			return
 		}
-		c.reject(r.system, stopped(c))
+		c.reject(r.system, rejectStopped(c))
 	}
 }
 

@@ -226,3 +226,37 @@ func TestLeaderWhoseDiskHangsStepsDown(t *testing.T) {
 	s.syncs()
 	wantSome(t, s.ticks(2*s.cfg.ElectionTicks), "->2 PreVote")
 }
+
+// cutLog takes a number of writes and then loses all others, as a crash does.
+type cutLog struct {
+	*MemoryLog
+	left int
+}
+
+func (l *cutLog) takes() bool { l.left--; return l.left >= 0 }
+
+func (l *cutLog) Append(entries []Entry) error {
+	if l.takes() {
+		return l.MemoryLog.Append(entries)
+	}
+	return nil
+}
+
+func (l *cutLog) SetHardState(s HardState) error {
+	if l.takes() {
+		return l.MemoryLog.SetHardState(s)
+	}
+	return nil
+}
+
+// TestCrashDuringBootstrapIsSurvived: whatever prefix of the first writes is left.
+func TestCrashDuringBootstrapIsSurvived(t *testing.T) {
+	for writes := range 3 {
+		log := &cutLog{MemoryLog: NewMemoryLog(life(1)), left: writes}
+		cfg := Config{ID: 1, Bootstrap: founders(1, 2, 3)}
+		_, err := New(cfg, log)
+		must(t, err)
+		s := startOn(t, cfg, log.MemoryLog)
+		equal(t, "commit", s.commit, 1)
+	}
+}

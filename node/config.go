@@ -9,8 +9,10 @@ import (
 type Config struct {
 	// ID of this member. Required.
 	ID ID
-	// Seed of the node's random numbers. Give each member and each start another one: members with
-	// the same seed may time out together again and again.
+	// Seed of the node's random numbers. Give each member and each start another one. Answers to what
+	// was asked before a restart are told by it from those to what is asked now, so that with the seed
+	// of the start before a read may not be linearizable; and members with the same seed may time out
+	// together again and again.
 	Seed uint64
 	// Bootstrap is the first configuration of a new group, the same on each founding member, of
 	// which this is one. It is written as the first entry if the log is empty, and is ignored

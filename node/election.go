@@ -53,7 +53,7 @@ func (n *Node) startPreVote() {
 }
 
 // handlePreVote says whether this member would vote for the sender. It commits to nothing, and
-// changes nothing.
+// changes nothing, but for noting the life of a member that is met for the first time.
 func (n *Node) handlePreVote(m *PreVote) {
 	granted := m.CampaignTerm > n.hard.Term && !n.hearsLeader() &&
 		n.isUpToDate(m.LastTerm, m.LastIndex) && n.mayVoteFor(m)

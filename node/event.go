@@ -21,7 +21,7 @@ type Receive struct{ Message Message }
 type Propose struct{ Commands [][]byte }
 
 // Synced says that everything staged in the log up to Seq is durable. Syncs may be merged: a
-// Synced covers those with lower numbers.
+// Synced covers those with lower numbers. For a number that no Sync has named the node panics.
 type Synced struct{ Seq uint64 }
 
 // EntriesRead answers a [ReadEntries].
@@ -29,12 +29,15 @@ type EntriesRead struct {
 	// For, Lo and Hi are those of the request.
 	For    ID
 	Lo, Hi Index
-	// Entries start at Lo, may be fewer than asked for, and are empty if they could not be read,
-	// as when they have been compacted away meanwhile.
+	// Entries start at Lo and may be fewer than asked for. The node passes them on, so they must never be
+	// written again. They are empty if they could not be read, as when they have been compacted away
+	// meanwhile: another member's are asked for again, but the node's own it cannot do without, and
+	// that is final.
 	Entries []Entry
 }
 
-// RequestSnapshot asks for a snapshot of what has been applied, whether it is due or not.
+// RequestSnapshot asks for a snapshot of what has been applied, whether it is due or not. The answer,
+// in the same step, is [TakeSnapshot] or [Rejected].
 type RequestSnapshot struct{}
 
 // Snapshotted says that the snapshot asked for by [TakeSnapshot] is durable, file and directory.
@@ -58,7 +61,8 @@ type SnapshotReceived struct {
 // one that a newer SendSnapshot to the same peer has replaced, of which nothing is reported.
 type SnapshotSent struct {
 	Peer ID
-	// OK is false if the peer has not received the whole snapshot.
+	// OK: the state is durable at the peer, and its node has been told. Said too early, the snapshot is
+	// likely to be sent once more.
 	OK bool
 }
 

@@ -4,8 +4,9 @@ package node
 //
 // Reads see what has been written at once. Writes are staged: they are durable only when the driver
 // has made them so and has told the node by [Synced]. What one step has staged becomes durable
-// together: after a crash either all of it is there or nothing. What cannot be done is an error, and
-// final: the node stops there. What is found in a Log when a node starts on it must be durable.
+// together, and never without what earlier steps have staged: after a crash either all of it is there or
+// nothing. What cannot be done is an error, and final: the node stops there. What is found in a Log when
+// a node starts on it must be durable.
 //
 // Entries are immutable, and so is the memory of those that [Log.Entries] has returned: they may be
 // on their way to a peer, so a truncation must not let later entries overwrite it.

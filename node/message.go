@@ -3,7 +3,8 @@ package node
 // Message is what members send each other. The set of variants is closed.
 //
 // Messages in actions belong to the node until its next Step: see [Clone]. Messages in events
-// belong to the caller, but for the entries of an [AppendEntries], whose data the log keeps.
+// belong to the caller, but for the data of the entries of an [AppendEntries], which the log keeps, and
+// the configuration of an [InstallSnapshot].
 type Message interface {
 	// Head returns the fields that all messages share.
 	Head() *Header

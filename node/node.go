@@ -87,7 +87,10 @@ func New(cfg Config, log Log) (*Node, error) {
 	n.disk.durable = n.terms.last
 	n.applied = snapshot.Index
 	n.commit = max(snapshot.Index, min(n.hard.Commit, n.terms.last))
-	n.snapshots = snapshots{index: snapshot.Index, attempted: snapshot.Index, restoring: snapshot.Index, due: snapshot.Index > 0}
+	n.snapshots = snapshots{
+		index: snapshot.Index, attempted: snapshot.Index,
+		restoring: snapshot.Index, due: snapshot.Index > 0,
+	}
 	n.reads.batch = n.rng.next() >> 1
 	n.resetElectionTimer()
 	if n.terms.last == 0 && len(cfg.Bootstrap.Members) > 0 {
@@ -100,9 +103,9 @@ func New(cfg Config, log Log) (*Node, error) {
 // committed from the start.
 func (n *Node) bootstrap() {
 	n.hard.Term = max(n.hard.Term, 1) // a joiner may have voted already
-	n.appendEntries([]Entry{{Index: 1, Term: 1, Kind: EntryConfiguration, Data: n.cfg.Bootstrap.Encode()}})
 	n.commit = 1
-	n.persistHardState()
+	n.persistHardState() // first: a crash may leave the one without the other
+	n.appendEntries([]Entry{{Index: 1, Term: 1, Kind: EntryConfiguration, Data: n.cfg.Bootstrap.Encode()}})
 	n.disk.close(n.terms.last, n.clock)
 	n.out.reset()
 }

@@ -204,6 +204,10 @@ func (s *simulation) crash() {
 	if m == nil {
 		return
 	}
+	if n := m.Log().Pending(); n > 0 && s.random.chance(500) {
+		s.cluster.CrashTorn(m.ID(), s.random.below(n+1))
+		return
+	}
 	if n := len(m.Syncs()); n > 0 && s.random.chance(500) {
 		s.cluster.CrashDurable(m.ID(), m.Syncs()[s.random.below(n)])
 		return

@@ -95,7 +95,7 @@ func (n *Node) sendTimeoutNow() {
 // handleTimeoutNow campaigns at once, without asking first. It is bound to the leader's term and to
 // the log as it was: a late one, or one at a member that does not vote, has no effect.
 func (n *Node) handleTimeoutNow(m *TimeoutNow) {
-	if m.LastIndex != n.terms.last || !n.members.electorate.includes(n.id) || !n.mayCampaign() {
+	if m.LastIndex != n.terms.last || !n.members.electorate.includes(n.id) || !n.mayCampaign() || n.isDiskStalled() {
 		n.counters.Stale++
 		return
 	}

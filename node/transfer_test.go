@@ -195,3 +195,15 @@ func TestRepeatedTimeoutNowDoesNotBeginAnotherElection(t *testing.T) {
 	want(t, s.gets(m))
 	equal(t, "term", s.hard.Term, 3)
 }
+
+// TestTimeoutNowAtAStalledDiskIsIgnored: it could not write its vote, and would only depose the leader.
+func TestTimeoutNowAtAStalledDiskIsIgnored(t *testing.T) {
+	s := follower2(t)
+	s.gets(s.append(1, 2, command(3, 2, ""), 0, command(4, 2, "d")))
+	s.does(&Tick{Elapsed: 2 * s.cfg.ElectionTicks})
+	m := &TimeoutNow{Header: s.from(1, 2), Transfer: 1, LastIndex: 4}
+	want(t, s.gets(m))
+	equal(t, "role", s.role, Follower)
+	s.syncs()
+	wantSome(t, s.gets(m), "->1 RequestVote t3")
+}

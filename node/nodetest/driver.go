@@ -147,6 +147,15 @@ func (c *Cluster) CrashDurable(id node.ID, seq uint64) {
 	c.Crash(id)
 }
 
+// CrashTorn is [Cluster.Crash] when the disk has done the oldest writes of those under way, which may be
+// a part only of what one step has staged.
+func (c *Cluster) CrashTorn(id node.ID, writes int) {
+	m := c.running(id)
+	m.log.Tear(writes)
+	c.check(c.checker.completed(m))
+	c.Crash(id)
+}
+
 // Do lets the member's i-th task happen: a read finds what the log holds now, and a snapshot becomes
 // durable.
 func (c *Cluster) Do(id node.ID, i int) { c.finish(id, i, true) }

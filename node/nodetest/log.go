@@ -87,6 +87,22 @@ func (l *Log) Complete(seq uint64) {
 	l.synced = max(l.synced, seq)
 }
 
+// Tear makes the oldest writes durable that are not, as many as there are up to n, whatever sync they
+// belong to: what a crash may leave of a sync that was under way.
+func (l *Log) Tear(n int) {
+	n = min(n, len(l.pending))
+	for i := range n {
+		if err := l.pending[i].to(l.durable); err != nil {
+			panic(fmt.Sprintf("nodetest: a write that could be staged cannot be completed: %v", err))
+		}
+	}
+	l.fresh = min(l.fresh, len(l.pending)-n)
+	l.pending = append(l.pending[:0], l.pending[n:]...)
+}
+
+// Pending is how many writes are not durable.
+func (l *Log) Pending() int { return len(l.pending) }
+
 // Crash forgets what is not durable. Numbers start anew with the next node.
 func (l *Log) Crash() {
 	l.written = l.durable.Clone()
