@@ -75,6 +75,10 @@ func TestAMemberJoins(t *testing.T) {
 func TestALearnerThatIsNotThereIsNotPromoted(t *testing.T) {
 	f, leader := newGroup(t)
 	done[*MembersChanged](f, leader, addLearner(4, ""))
+	early := f.ask(leader, promote(4))
+	f.settle()
+	f.rejected(early, Code_CHANGE_IN_PROGRESS, Outcome_NOT_APPLIED) // it may answer yet
+	f.pass(20)
 	in := f.ask(leader, promote(4))
 	f.settle()
 	f.rejected(in, Code_REFUSED, Outcome_NOT_APPLIED)

@@ -88,7 +88,8 @@ const (
 	Code_TOO_LARGE Code = 3
 	// Leadership is being handed over. Try again.
 	Code_TRANSFERRING Code = 4
-	// Another membership change is not committed yet, or the leader is too new for one. Try again.
+	// Another membership change is not committed yet, the leader is too new for one, or the leader has not heard from the
+	// member yet. Try again.
 	Code_CHANGE_IN_PROGRESS Code = 5
 	// What was asked for cannot be done as things are. The detail says why.
 	Code_REFUSED Code = 6

@@ -35,7 +35,7 @@ func (r *raftActor) rejection(err error) *Rejected {
 		rejected.Code = Code_TOO_LARGE
 	case errors.Is(err, node.ErrTransferring):
 		rejected.Code, rejected.RetryAfterMs = Code_TRANSFERRING, retryAfterMs
-	case errors.Is(err, node.ErrChangeInProgress), errors.Is(err, node.ErrNotReady):
+	case errors.Is(err, node.ErrChangeInProgress), errors.Is(err, node.ErrNotReady), errors.Is(err, node.ErrNotHeard):
 		rejected.Code, rejected.RetryAfterMs = Code_CHANGE_IN_PROGRESS, retryAfterMs
 	}
 	return rejected

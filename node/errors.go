@@ -21,6 +21,8 @@ var (
 	// ErrNotReady: the leader has not committed an entry of its own term yet, and before that a
 	// membership change would not be safe. Try again.
 	ErrNotReady = errors.New("node: the leader has not committed an entry of its term yet; try again")
+	// ErrNotHeard: the leader is new, or the member is, and has not answered yet. Try again.
+	ErrNotHeard = errors.New("node: the leader has not heard from the member yet; try again")
 	// ErrMembership matches every [*MembershipError].
 	ErrMembership = errors.New("node: membership change refused")
 	// ErrTransfer matches every [*TransferError].

@@ -189,6 +189,8 @@ func (n *Node) promote(id ID) {
 		n.changeTo(n.members.current())
 	case !ok:
 		n.refuseChange(id, "it is not a member; add it first")
+	case n.mayBeLive(id):
+		n.reject(0, 1, ErrNotHeard)
 	case !n.isLive(id):
 		n.refuseChange(id, "it has not answered within an election timeout")
 	case !n.isNearEnd(n.lead.progress(id)):

@@ -28,6 +28,8 @@ func (n *Node) transferLeadership(target ID) {
 		n.out.add(n.out.transfers.put(TransferEnded{Target: target}))
 	case !n.members.electorate.includes(target):
 		refuse("it is not a voter")
+	case n.mayBeLive(target):
+		n.reject(0, 1, ErrNotHeard)
 	case !n.isLive(target):
 		refuse("it has not answered within an election timeout")
 	default:
@@ -38,6 +40,12 @@ func (n *Node) transferLeadership(target ID) {
 func (n *Node) isLive(id ID) bool {
 	p := n.lead.progress(id)
 	return p != nil && p.heard && n.inContact(p)
+}
+
+// mayBeLive tells whether the leader is too new to know.
+func (n *Node) mayBeLive(id ID) bool {
+	p := n.lead.progress(id)
+	return p != nil && !p.heard && n.inContact(p)
 }
 
 // handOver passes leadership on to the voter with the most of the log, since this member has to go.

@@ -102,14 +102,21 @@ func TestTransferIsRefused(t *testing.T) {
 		"to a learner":   {4, "node: transferring leadership to 4: it is not a voter"},
 		"to a stranger":  {9, "node: transferring leadership to 9: it is not a voter"},
 		"to a dead one":  {3, "node: transferring leadership to 3: it has not answered within an election timeout"},
+		"too early":      {3, ErrNotHeard.Error()},
 		"to nobody":      {0, "node: transferring leadership to 0: it is not a voter"},
 		"while one runs": {2, ErrTransferring.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, given{members: founders(1, 2, 3).with(learner(4))}).becomes(Leader)
 			s.gets(s.ack(2, 2))
-			if name == "while one runs" {
+			switch name {
+			case "while one runs":
 				s.does(&TransferLeadership{Target: 2})
+			case "to a dead one":
+				for range s.cfg.ElectionTicks {
+					s.ticks(1)
+					s.gets(s.ack(2, 2))
+				}
 			}
 			want(t, s.does(&TransferLeadership{Target: c.target}), "rejected 0+1: "+c.reason)
 		})
