@@ -59,6 +59,8 @@ type raftActor struct {
 	transfer *call
 
 	published published
+	// role is what was logged last.
+	role node.Role
 	// failure is why this member has stopped for good, or nil.
 	failure error
 	stopped bool

@@ -27,7 +27,14 @@ func (p *published) stop() {
 	p.mu.Unlock()
 }
 
-func (r *raftActor) publishStatus() { r.published.set(r.node.Overview()) }
+func (r *raftActor) publishStatus() {
+	now := r.node.Overview()
+	if now.Role != r.role {
+		r.role = now.Role
+		r.logger.Debug("role changed", "role", now.Role.String(), "term", uint64(now.Term))
+	}
+	r.published.set(now)
+}
 
 // intercept answers what needs no turn. It runs on the goroutines of those who post, but for what was
 // posted before the actor had started.
