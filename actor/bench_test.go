@@ -120,7 +120,11 @@ func BenchmarkClientPropose(b *testing.B) {
 	c := NewClient(system, leader)
 	defer c.Close()
 	command := make([]byte, 16)
+	if _, err := c.Propose(b.Context(), command); err != nil { // waits for the first election
+		b.Fatal(err)
+	}
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if _, err := c.Propose(b.Context(), command); err != nil {
