@@ -63,9 +63,11 @@ type (
 		meta  SnapshotMeta
 		asked *call
 	}
+	// subscribe is settled by the applier, which takes it, or by the raft actor, which stops before.
 	subscribe struct {
 		subscriber *actor.PID
 		from       Index
+		settled    atomic.Bool
 	}
 	unsubscribe struct{ subscriber *actor.PID }
 )
@@ -140,7 +142,9 @@ func (a *applier) do(ctx actor.Context, item any) error {
 	case *restoreSnapshot:
 		return a.restore(ctx, item.meta)
 	case *subscribe:
-		a.subscriptions.add(ctx, a.owner, item, a.applied)
+		if item.settled.CompareAndSwap(false, true) {
+			a.subscriptions.add(ctx, a.owner, item, a.applied)
+		}
 	case *unsubscribe:
 		a.subscriptions.unsubscribe(ctx, item.subscriber)
 	case *logServed:

@@ -43,12 +43,14 @@ type raftActor struct {
 	// clock counts ticks taken note of.
 	clock int64
 
-	calls     calls
-	queries   queries
-	barrier   barrier
-	outgoing  outgoing
-	work      *work
-	snapshots snapshotTransfers
+	calls   calls
+	queries queries
+	// subscribing are those that the applier may not have taken yet.
+	subscribing []*subscribe
+	barrier     barrier
+	outgoing    outgoing
+	work        *work
+	snapshots   snapshotTransfers
 	// proposals are the calls of the Propose that is being stepped, and asked is the call of any other
 	// request that is.
 	proposals []*call
@@ -208,6 +210,12 @@ func (r *raftActor) release() {
 		r.link.Leave()
 	}
 	r.calls.rejectAll(r.system)
+	for _, s := range r.subscribing {
+		if s.settled.CompareAndSwap(false, true) {
+			r.endSubscribe(s.subscriber, s.from)
+		}
+	}
+	r.subscribing = nil
 	r.published.stop()
 }
 

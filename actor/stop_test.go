@@ -237,3 +237,21 @@ func TestStopDoesNotWaitForASnapshot(t *testing.T) {
 		t.Errorf("got %v, want that it stops", err)
 	}
 }
+
+// A Subscribe that the applier has not come to is answered, too.
+func TestASubscribeThatWaitsIsAnswered(t *testing.T) {
+	f := newFixture(t, 1)
+	f.spawnFounders()
+	f.elect()
+	f.held[Name("g", 1)+"/applier"] = true
+	in := f.ask(1, &Subscribe{FromIndex: 2})
+	f.settle()
+	f.noReply(in)
+	f.system.Root.Stop(f.pids[1])
+	f.settle()
+	if end := only[*SubscriptionEnded](f, in); end.Reason != SubscriptionEnded_STOPPED || end.ResumeIndex != 2 {
+		t.Errorf("got %v, want STOPPED, to be resumed at 2", end)
+	}
+	f.held = map[string]bool{}
+	f.settle()
+}

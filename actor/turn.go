@@ -1,6 +1,8 @@
 package raft
 
 import (
+	"slices"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	"example.com/raftactor/mailbox"
@@ -176,6 +178,7 @@ func (r *raftActor) pass(elapsed int64) {
 	r.tick.Elapsed = int(elapsed)
 	r.step(&r.tick)
 	r.calls.expire(r.system, r.clock)
+	r.subscribing = slices.DeleteFunc(r.subscribing, func(s *subscribe) bool { return s.settled.Load() })
 	r.snapshots.tick(r)
 }
 
@@ -189,7 +192,9 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 		return // a GetStatus from before the first turn, when nobody could answer it yet
 	}
 	if m, ok := request.(*Subscribe); ok {
-		r.work.add(&subscribe{subscriber: orSender(m.Subscriber, sender), from: Index(m.FromIndex)})
+		s := &subscribe{subscriber: orSender(m.Subscriber, sender), from: Index(m.FromIndex)}
+		r.subscribing = append(r.subscribing, s)
+		r.work.add(s)
 		return
 	}
 	if m, ok := request.(*Unsubscribe); ok {
@@ -232,9 +237,7 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 func (r *raftActor) turnDown(request any, sender *actor.PID) {
 	switch m := request.(type) {
 	case *Subscribe:
-		r.reply(orSender(m.Subscriber, sender), &SubscriptionEnded{
-			Reason: SubscriptionEnded_STOPPED, ResumeIndex: m.FromIndex,
-		})
+		r.endSubscribe(orSender(m.Subscriber, sender), Index(m.FromIndex))
 	case *Unsubscribe:
 		r.reply(orSender(m.Subscriber, sender), &SubscriptionEnded{Reason: SubscriptionEnded_STOPPED})
 	case *statusCall:
@@ -249,6 +252,11 @@ func (r *raftActor) turnDown(request any, sender *actor.PID) {
 		}
 		c.reject(r.system, rejectStopped(c))
 	}
+}
+
+// endSubscribe tells a subscriber that was never given anything that the member has stopped.
+func (r *raftActor) endSubscribe(subscriber *actor.PID, from Index) {
+	r.reply(subscriber, &SubscriptionEnded{Reason: SubscriptionEnded_STOPPED, ResumeIndex: uint64(from)})
 }
 
 // isOver tells whether this member does nothing any more.
