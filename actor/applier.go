@@ -163,8 +163,11 @@ func (a *applier) apply(ctx actor.Context, entries []Entry) error {
 		}
 		var result []byte
 		if e.Kind == node.EntryCommand {
-			var err error
-			result, err = a.machine.Apply(Command{Index: e.Index, Term: e.Term, Data: e.Data})
+			f, err := parseFrame(e.Data)
+			if err != nil {
+				return err
+			}
+			result, err = a.machine.Apply(Command{Index: e.Index, Term: e.Term, Data: f.command})
 			if err != nil {
 				return fmt.Errorf("raft: the machine failed to apply index %d: %w", e.Index, err)
 			}

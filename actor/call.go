@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
 
 	"example.com/raftactor/node"
 )
@@ -15,6 +16,7 @@ type callKind uint8
 
 const (
 	proposeCall callKind = iota
+	openCall // of a session
 	queryCall
 	changeCall
 	transferCall
@@ -25,7 +27,7 @@ const (
 // applier, which has its result, both may answer it: the first one does.
 type call struct {
 	kind callKind
-	// payload is the command, or the question. The raft actor forgets a command once it is appended.
+	// payload is the command, framed, or the question. The raft actor forgets a command once it is appended.
 	payload []byte
 	// change is the event that a change of members, a transfer or a snapshot asks for.
 	change node.Event
@@ -37,12 +39,11 @@ type call struct {
 	timeout  time.Duration
 	deadline int64
 
-	// sender gets the reply as a message. It is nil for a call by a goroutine, and for one that
-	// nobody waits for.
+	// sender gets the reply as a message, with the tag in it, or asker gets it as it is. Neither is there
+	// if nobody waits.
 	sender *actor.PID
-	// done is, for a call by a goroutine, closed when reply is set.
-	done  chan struct{}
-	reply reply
+	tag    uint64
+	asker  asker
 
 	answered atomic.Bool
 	// submitted: the node has been given the command. Unless the node turns it down it may stand in the
@@ -50,7 +51,13 @@ type call struct {
 	submitted bool
 }
 
-// reply is what answers a call: index, term and result, or a rejection.
+// An asker has made a call that is not a message.
+type asker interface {
+	// answered is called once, by whoever answers first, on its goroutine. It does not block.
+	answered(c *call, r reply)
+}
+
+// reply is what answers a call: index, term and result, or a rejection. The index of a session's opening is its name.
 type reply struct {
 	index    Index
 	term     Term
@@ -67,9 +74,8 @@ func (c *call) answer(system *actor.ActorSystem, r reply) {
 		return
 	}
 	switch {
-	case c.done != nil:
-		c.reply = r
-		close(c.done)
+	case c.asker != nil:
+		c.asker.answered(c, r)
 	case c.sender != nil:
 		tell(system, c.sender, c.message(r))
 	}
@@ -86,20 +92,32 @@ func tell(system *actor.ActorSystem, to *actor.PID, message any) {
 // message is the reply as it is sent to an actor.
 func (c *call) message(r reply) any {
 	if r.rejected != nil {
-		return r.rejected
+		return tagged(r.rejected, c.tag)
 	}
 	switch c.kind {
 	case proposeCall:
-		return &Proposed{Index: uint64(r.index), Term: uint64(r.term), Result: r.result}
+		return &Proposed{Index: uint64(r.index), Term: uint64(r.term), Result: r.result, Tag: c.tag}
+	case openCall:
+		return &SessionOpened{Session: uint64(r.index), Tag: c.tag}
 	case queryCall:
-		return &Answer{Index: uint64(r.index), Result: r.result}
+		return &Answer{Index: uint64(r.index), Result: r.result, Tag: c.tag}
 	case changeCall:
-		return &MembersChanged{Index: uint64(r.index)}
+		return &MembersChanged{Index: uint64(r.index), Tag: c.tag}
 	case transferCall:
-		return &LeadershipTransferred{}
+		return &LeadershipTransferred{Tag: c.tag}
 	default:
-		return &SnapshotTaken{Index: uint64(r.index)}
+		return &SnapshotTaken{Index: uint64(r.index), Tag: c.tag}
 	}
+}
+
+// tagged is the rejection with the tag of the call that it answers. A rejection may answer several.
+func tagged(rejected *Rejected, tag uint64) *Rejected {
+	if tag == 0 {
+		return rejected
+	}
+	own := proto.Clone(rejected).(*Rejected)
+	own.Tag = tag
+	return own
 }
 
 // reject answers that the call was not done, or may not have been.
@@ -112,7 +130,7 @@ func (c *call) outcome() Outcome {
 	switch {
 	case c.kind == queryCall:
 		return Outcome_NOT_APPLIED
-	case c.kind == proposeCall || c.kind == changeCall:
+	case c.kind == proposeCall || c.kind == openCall || c.kind == changeCall:
 		if c.submitted {
 			return Outcome_UNKNOWN
 		}
@@ -124,32 +142,64 @@ func (c *call) outcome() Outcome {
 
 // callOf makes a call of a request from an actor. What cannot be asked is a rejection.
 func callOf(request any, sender *actor.PID) (*call, *Rejected) {
-	timeout := func(ms int64) time.Duration {
-		return time.Duration(min(max(ms, 0), timeoutMax.Milliseconds())) * time.Millisecond
+	if c, ok := request.(*call); ok {
+		return c, nil
 	}
+	c := &call{sender: sender}
+	if m, ok := request.(interface{ GetTag() uint64 }); ok {
+		c.tag = m.GetTag()
+	}
+	if m, ok := request.(interface{ GetTimeoutMs() int64 }); ok {
+		c.timeout = time.Duration(min(max(m.GetTimeoutMs(), 0), timeoutMax.Milliseconds())) * time.Millisecond
+	}
+	if rejected := c.ask(request); rejected != nil {
+		return nil, tagged(rejected, c.tag)
+	}
+	return c, nil
+}
+
+// ask fills in what is asked for.
+func (c *call) ask(request any) *Rejected {
 	switch m := request.(type) {
-	case *call:
-		return m, nil
 	case *Propose:
-		return &call{kind: proposeCall, payload: m.Command, timeout: timeout(m.TimeoutMs), sender: sender}, nil
+		return c.propose(m)
+	case *OpenSession:
+		c.kind = openCall
 	case *Query:
 		if _, ok := Consistency_name[int32(m.Consistency)]; !ok {
-			return nil, invalid("consistency %d is not known to this member", m.Consistency)
+			return invalid("consistency %d is not known to this member", m.Consistency)
 		}
-		return &call{
-			kind: queryCall, payload: m.Payload, local: m.Consistency == Consistency_LOCAL,
-			min: Index(m.MinIndex), timeout: timeout(m.TimeoutMs), sender: sender,
-		}, nil
+		c.kind, c.payload = queryCall, m.Payload
+		c.local, c.min = m.Consistency == Consistency_LOCAL, Index(m.MinIndex)
 	case *ChangeMembers:
 		change, rejected := changeOf(m)
-		return &call{kind: changeCall, change: change, timeout: timeout(m.TimeoutMs), sender: sender}, rejected
+		c.kind, c.change = changeCall, change
+		return rejected
 	case *TransferLeadership:
-		return &call{kind: transferCall, change: &node.TransferLeadership{Target: ID(m.Target)}, sender: sender}, nil
+		c.kind, c.change = transferCall, &node.TransferLeadership{Target: ID(m.Target)}
 	case *TakeSnapshot:
-		return &call{kind: snapshotCall, change: &node.RequestSnapshot{}, timeout: timeout(m.TimeoutMs), sender: sender}, nil
+		c.kind, c.change = snapshotCall, &node.RequestSnapshot{}
 	default:
-		return nil, invalid("%T is not a request that a raft actor knows", request)
+		return invalid("%T is not a request that a raft actor knows", request)
 	}
+	return nil
+}
+
+func (c *call) propose(m *Propose) *Rejected {
+	c.kind = proposeCall
+	if m.Session == 0 {
+		if m.Sequence != 0 || m.LowestUnanswered != 0 {
+			return invalid("Propose has a sequence and no session: open one with OpenSession")
+		}
+		c.payload = frameCommand(m.Command)
+		return nil
+	}
+	place := sessionPlace{session: m.Session, sequence: m.Sequence, lowest: max(m.LowestUnanswered, 1)}
+	if err := place.validate(); err != nil {
+		return invalid("%v", err)
+	}
+	c.payload = frameSessionCommand(place, m.Command)
+	return nil
 }
 
 func changeOf(m *ChangeMembers) (node.Event, *Rejected) {

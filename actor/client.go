@@ -70,7 +70,7 @@ type Result struct {
 // Propose has a command applied by the machines of all members, and returns what the machine of the
 // leader returned. The command must not be changed afterwards.
 func (c *Client) Propose(ctx context.Context, command []byte) (Result, error) {
-	r, err := c.retry(ctx, "proposing", func() *call { return &call{kind: proposeCall, payload: command} })
+	r, err := c.retry(ctx, "proposing", func() *call { return &call{kind: proposeCall, payload: frameCommand(command)} })
 	return Result{Index: r.index, Term: r.term, Data: r.result}, err
 }
 
@@ -248,16 +248,17 @@ func (c *Client) ask(ctx context.Context, target *actor.PID, asked *call) (reply
 	if err := ctx.Err(); err != nil {
 		return reply{}, fmt.Errorf("%w: %w", ErrNotApplied, err)
 	}
-	asked.done = make(chan struct{})
+	w := &waiter{done: make(chan struct{})}
+	asked.asker = w
 	if deadline, ok := ctx.Deadline(); ok {
 		asked.timeout = max(time.Until(deadline), time.Millisecond)
 	}
 	c.system.Root.Send(target, asked)
 	select {
-	case <-asked.done:
+	case <-w.done:
 	case <-ctx.Done():
 		if !asked.answered.CompareAndSwap(false, true) {
-			<-asked.done // the answer came at the same moment
+			<-w.done // the answer came at the same moment
 			break
 		}
 		if asked.kind == queryCall {
@@ -265,8 +266,19 @@ func (c *Client) ask(ctx context.Context, target *actor.PID, asked *call) (reply
 		}
 		return reply{}, fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
 	}
-	if asked.reply.rejected != nil {
-		return asked.reply, asked.reply.rejected.Err()
+	if w.reply.rejected != nil {
+		return w.reply, w.reply.rejected.Err()
 	}
-	return asked.reply, nil
+	return w.reply, nil
+}
+
+// A waiter is a goroutine that waits for a reply.
+type waiter struct {
+	done  chan struct{} // closed when reply is set
+	reply reply
+}
+
+func (w *waiter) answered(_ *call, r reply) {
+	w.reply = r
+	close(w.done)
 }

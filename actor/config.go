@@ -50,6 +50,10 @@ type Config struct {
 
 	// CommandBytesMax limits one command. Default 1 MiB.
 	CommandBytesMax int
+	// SessionsMax and SessionBytesMax limit the sessions that the group remembers, and what their results
+	// take: beyond them those that have not been used for longest are forgotten. Those of the leader
+	// count, from the next opening of a session on. Defaults 4,096 and 64 MiB.
+	SessionsMax, SessionBytesMax int
 	// UncommittedBytesMax limits what a leader takes before it is committed. Default 64 MiB.
 	UncommittedBytesMax int
 	// UnappliedBytesMax limits what waits for a machine that is behind: beyond it this member, as the
@@ -91,6 +95,9 @@ const (
 	requestTimeoutDefault    = 5 * time.Second
 	pendingMaxDefault        = 1 << 16
 	unappliedBytesMaxDefault = 64 << 20
+	commandBytesMaxDefault   = 1 << 20
+	sessionsMaxDefault       = 1 << 12
+	sessionBytesMaxDefault   = 64 << 20
 )
 
 var groupName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$`)
@@ -127,7 +134,13 @@ func (c Config) Validate() error {
 	for _, limit := range []struct {
 		name  string
 		value int
-	}{{"PendingMax", c.PendingMax}, {"UnappliedBytesMax", c.UnappliedBytesMax}} {
+	}{
+		{"PendingMax", c.PendingMax},
+		{"UnappliedBytesMax", c.UnappliedBytesMax},
+		{"CommandBytesMax", c.CommandBytesMax},
+		{"SessionsMax", c.SessionsMax},
+		{"SessionBytesMax", c.SessionBytesMax},
+	} {
 		if limit.value < 0 {
 			fault("%s is %d: it must not be negative; 0 means the default", limit.name, limit.value)
 		}
@@ -156,11 +169,19 @@ func (c Config) withDefaults() Config {
 			*d.value = d.defaultValue
 		}
 	}
-	if c.PendingMax == 0 {
-		c.PendingMax = pendingMaxDefault
-	}
-	if c.UnappliedBytesMax == 0 {
-		c.UnappliedBytesMax = unappliedBytesMaxDefault
+	for _, limit := range []struct {
+		value        *int
+		defaultValue int
+	}{
+		{&c.PendingMax, pendingMaxDefault},
+		{&c.UnappliedBytesMax, unappliedBytesMaxDefault},
+		{&c.CommandBytesMax, commandBytesMaxDefault},
+		{&c.SessionsMax, sessionsMaxDefault},
+		{&c.SessionBytesMax, sessionBytesMaxDefault},
+	} {
+		if *limit.value == 0 {
+			*limit.value = limit.defaultValue
+		}
 	}
 	if c.seed == 0 {
 		c.seed = rand.Uint64()
@@ -177,7 +198,7 @@ func (c Config) nodeConfig() node.Config {
 	n := node.Config{
 		ID: c.ID, Seed: c.seed,
 		ElectionTicks: c.ticks(c.ElectionTimeout), HeartbeatTicks: c.ticks(c.HeartbeatInterval),
-		CommandBytesMax: c.CommandBytesMax, UncommittedBytesMax: c.UncommittedBytesMax,
+		CommandBytesMax: min(c.CommandBytesMax, Unlimited-frameBytesMax) + frameBytesMax, UncommittedBytesMax: c.UncommittedBytesMax,
 		SnapshotEntries: c.SnapshotEntries, RetainEntries: c.RetainEntries,
 	}
 	if len(members) > 0 {

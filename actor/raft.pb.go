@@ -105,6 +105,9 @@ const (
 	Code_INVALID Code = 11
 	// The machine turned the query down.
 	Code_QUERY_FAILED Code = 12
+	// The session is not known any more, or was never opened. This attempt has not been applied; an earlier one may have
+	// been. Open a new session for what is certain not to have been.
+	Code_SESSION_EXPIRED Code = 13
 )
 
 // Enum value maps for Code.
@@ -123,6 +126,7 @@ var (
 		10: "STOPPED",
 		11: "INVALID",
 		12: "QUERY_FAILED",
+		13: "SESSION_EXPIRED",
 	}
 	Code_value = map[string]int32{
 		"CODE_UNSPECIFIED":   0,
@@ -138,6 +142,7 @@ var (
 		"STOPPED":            10,
 		"INVALID":            11,
 		"QUERY_FAILED":       12,
+		"SESSION_EXPIRED":    13,
 	}
 )
 
@@ -273,7 +278,7 @@ func (x SubscriptionEnded_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SubscriptionEnded_Reason.Descriptor instead.
 func (SubscriptionEnded_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{7, 0}
+	return file_actor_raft_proto_rawDescGZIP(), []int{10, 0}
 }
 
 type Status_Role int32
@@ -325,7 +330,62 @@ func (x Status_Role) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Status_Role.Descriptor instead.
 func (Status_Role) EnumDescriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{20, 0}
+	return file_actor_raft_proto_rawDescGZIP(), []int{23, 0}
+}
+
+type MemberInfo_State int32
+
+const (
+	MemberInfo_STATE_UNSPECIFIED MemberInfo_State = 0
+	// The leader is looking for where the logs agree.
+	MemberInfo_PROBE MemberInfo_State = 1
+	// The log is streamed.
+	MemberInfo_REPLICATE MemberInfo_State = 2
+	// A snapshot is being sent.
+	MemberInfo_SNAPSHOT MemberInfo_State = 3
+)
+
+// Enum value maps for MemberInfo_State.
+var (
+	MemberInfo_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "PROBE",
+		2: "REPLICATE",
+		3: "SNAPSHOT",
+	}
+	MemberInfo_State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"PROBE":             1,
+		"REPLICATE":         2,
+		"SNAPSHOT":          3,
+	}
+)
+
+func (x MemberInfo_State) Enum() *MemberInfo_State {
+	p := new(MemberInfo_State)
+	*p = x
+	return p
+}
+
+func (x MemberInfo_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MemberInfo_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_actor_raft_proto_enumTypes[5].Descriptor()
+}
+
+func (MemberInfo_State) Type() protoreflect.EnumType {
+	return &file_actor_raft_proto_enumTypes[5]
+}
+
+func (x MemberInfo_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MemberInfo_State.Descriptor instead.
+func (MemberInfo_State) EnumDescriptor() ([]byte, []int) {
+	return file_actor_raft_proto_rawDescGZIP(), []int{24, 0}
 }
 
 // Propose asks for a command to be applied by the machines of all members. The reply is Proposed.
@@ -335,7 +395,17 @@ type Propose struct {
 	Command []byte `protobuf:"bytes,1,opt,name=command,proto3" json:"command,omitempty"`
 	// How long the sender waits. Zero: the member's default. After that the reply is Rejected, its outcome UNKNOWN if the
 	// command may still be applied.
-	TimeoutMs     int64 `protobuf:"varint,2,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	TimeoutMs int64 `protobuf:"varint,2,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	// The session that the command belongs to, as SessionOpened names it. In a session a command is applied at most
+	// once, however often it is proposed. Zero: none.
+	Session uint64 `protobuf:"varint,3,opt,name=session,proto3" json:"session,omitempty"`
+	// The number of the command in its session, from 1 up. The same for each attempt.
+	Sequence uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// The sender has an answer to every number below this one, or has given up on it. Results are kept from here on.
+	// It is at most sequence, and less than 65,536 behind it. Zero: 1.
+	LowestUnanswered uint64 `protobuf:"varint,5,opt,name=lowest_unanswered,json=lowestUnanswered,proto3" json:"lowest_unanswered,omitempty"`
+	// Copied into the reply, for those who have many requests under way.
+	Tag           uint64 `protobuf:"varint,6,opt,name=tag,proto3" json:"tag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -384,6 +454,34 @@ func (x *Propose) GetTimeoutMs() int64 {
 	return 0
 }
 
+func (x *Propose) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *Propose) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Propose) GetLowestUnanswered() uint64 {
+	if x != nil {
+		return x.LowestUnanswered
+	}
+	return 0
+}
+
+func (x *Propose) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
 // Proposed says that the command has been applied.
 type Proposed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -391,6 +489,7 @@ type Proposed struct {
 	Term  uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
 	// What the machine returned.
 	Result        []byte `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
+	Tag           uint64 `protobuf:"varint,4,opt,name=tag,proto3" json:"tag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -446,6 +545,120 @@ func (x *Proposed) GetResult() []byte {
 	return nil
 }
 
+func (x *Proposed) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
+// OpenSession begins a session. The reply is SessionOpened. There is no end to it: a group keeps as many sessions as
+// its leader's Config.SessionsMax says, and forgets those that have not been used for longest.
+type OpenSession struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TimeoutMs     int64                  `protobuf:"varint,1,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	Tag           uint64                 `protobuf:"varint,2,opt,name=tag,proto3" json:"tag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenSession) Reset() {
+	*x = OpenSession{}
+	mi := &file_actor_raft_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenSession) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenSession) ProtoMessage() {}
+
+func (x *OpenSession) ProtoReflect() protoreflect.Message {
+	mi := &file_actor_raft_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenSession.ProtoReflect.Descriptor instead.
+func (*OpenSession) Descriptor() ([]byte, []int) {
+	return file_actor_raft_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *OpenSession) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+func (x *OpenSession) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
+// SessionOpened names a new session.
+type SessionOpened struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Tag           uint64                 `protobuf:"varint,2,opt,name=tag,proto3" json:"tag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionOpened) Reset() {
+	*x = SessionOpened{}
+	mi := &file_actor_raft_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionOpened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionOpened) ProtoMessage() {}
+
+func (x *SessionOpened) ProtoReflect() protoreflect.Message {
+	mi := &file_actor_raft_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionOpened.ProtoReflect.Descriptor instead.
+func (*SessionOpened) Descriptor() ([]byte, []int) {
+	return file_actor_raft_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SessionOpened) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *SessionOpened) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
 // Query asks the machine of the member that receives it. The reply is Answer.
 type Query struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -454,13 +667,14 @@ type Query struct {
 	// The answer waits until this index has been applied.
 	MinIndex      uint64 `protobuf:"varint,3,opt,name=min_index,json=minIndex,proto3" json:"min_index,omitempty"`
 	TimeoutMs     int64  `protobuf:"varint,4,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	Tag           uint64 `protobuf:"varint,5,opt,name=tag,proto3" json:"tag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_actor_raft_proto_msgTypes[2]
+	mi := &file_actor_raft_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -472,7 +686,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[2]
+	mi := &file_actor_raft_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -485,7 +699,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{2}
+	return file_actor_raft_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Query) GetPayload() []byte {
@@ -516,19 +730,27 @@ func (x *Query) GetTimeoutMs() int64 {
 	return 0
 }
 
+func (x *Query) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
 // Answer is what the machine answered.
 type Answer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The index up to which the machine had applied.
 	Index         uint64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
 	Result        []byte `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	Tag           uint64 `protobuf:"varint,3,opt,name=tag,proto3" json:"tag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_actor_raft_proto_msgTypes[3]
+	mi := &file_actor_raft_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +762,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[3]
+	mi := &file_actor_raft_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +775,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{3}
+	return file_actor_raft_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Answer) GetIndex() uint64 {
@@ -570,6 +792,13 @@ func (x *Answer) GetResult() []byte {
 	return nil
 }
 
+func (x *Answer) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
 // Subscribe asks for the applied commands, in order. SubscriptionStarted comes first, then Applied for each, and
 // SubscriptionEnded last. A second Subscribe of the same subscriber replaces the first.
 type Subscribe struct {
@@ -577,14 +806,16 @@ type Subscribe struct {
 	// Who gets them. Empty: the sender.
 	Subscriber *actor.PID `protobuf:"bytes,1,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
 	// The first index wanted. Zero: what is applied from now on.
-	FromIndex     uint64 `protobuf:"varint,2,opt,name=from_index,json=fromIndex,proto3" json:"from_index,omitempty"`
+	FromIndex uint64 `protobuf:"varint,2,opt,name=from_index,json=fromIndex,proto3" json:"from_index,omitempty"`
+	// The member sends Applied up to this number, and then waits for GrantCredit. Zero: 1,024.
+	Credit        uint64 `protobuf:"varint,3,opt,name=credit,proto3" json:"credit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Subscribe) Reset() {
 	*x = Subscribe{}
-	mi := &file_actor_raft_proto_msgTypes[4]
+	mi := &file_actor_raft_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -596,7 +827,7 @@ func (x *Subscribe) String() string {
 func (*Subscribe) ProtoMessage() {}
 
 func (x *Subscribe) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[4]
+	mi := &file_actor_raft_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -609,7 +840,7 @@ func (x *Subscribe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscribe.ProtoReflect.Descriptor instead.
 func (*Subscribe) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{4}
+	return file_actor_raft_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Subscribe) GetSubscriber() *actor.PID {
@@ -626,6 +857,69 @@ func (x *Subscribe) GetFromIndex() uint64 {
 	return 0
 }
 
+func (x *Subscribe) GetCredit() uint64 {
+	if x != nil {
+		return x.Credit
+	}
+	return 0
+}
+
+// GrantCredit lets a subscription go on. It has no reply, and may be sent as often as one likes: a grant that is lost is
+// made up for by the next.
+type GrantCredit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose subscription. Empty: the sender's.
+	Subscriber *actor.PID `protobuf:"bytes,1,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
+	// The number up to which Applied may be sent now. It never takes back what was granted.
+	UpTo          uint64 `protobuf:"varint,2,opt,name=up_to,json=upTo,proto3" json:"up_to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrantCredit) Reset() {
+	*x = GrantCredit{}
+	mi := &file_actor_raft_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrantCredit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrantCredit) ProtoMessage() {}
+
+func (x *GrantCredit) ProtoReflect() protoreflect.Message {
+	mi := &file_actor_raft_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrantCredit.ProtoReflect.Descriptor instead.
+func (*GrantCredit) Descriptor() ([]byte, []int) {
+	return file_actor_raft_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GrantCredit) GetSubscriber() *actor.PID {
+	if x != nil {
+		return x.Subscriber
+	}
+	return nil
+}
+
+func (x *GrantCredit) GetUpTo() uint64 {
+	if x != nil {
+		return x.UpTo
+	}
+	return 0
+}
+
 // SubscriptionStarted says where the stream starts.
 type SubscriptionStarted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -637,7 +931,7 @@ type SubscriptionStarted struct {
 
 func (x *SubscriptionStarted) Reset() {
 	*x = SubscriptionStarted{}
-	mi := &file_actor_raft_proto_msgTypes[5]
+	mi := &file_actor_raft_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -649,7 +943,7 @@ func (x *SubscriptionStarted) String() string {
 func (*SubscriptionStarted) ProtoMessage() {}
 
 func (x *SubscriptionStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[5]
+	mi := &file_actor_raft_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -662,7 +956,7 @@ func (x *SubscriptionStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionStarted.ProtoReflect.Descriptor instead.
 func (*SubscriptionStarted) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{5}
+	return file_actor_raft_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SubscriptionStarted) GetPreviousIndex() uint64 {
@@ -680,13 +974,15 @@ type Applied struct {
 	Term          uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
 	PreviousIndex uint64                 `protobuf:"varint,3,opt,name=previous_index,json=previousIndex,proto3" json:"previous_index,omitempty"`
 	Command       []byte                 `protobuf:"bytes,4,opt,name=command,proto3" json:"command,omitempty"`
+	// Counts the Applied of the subscription, from 1 up. Credit is given in it.
+	Number        uint64 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Applied) Reset() {
 	*x = Applied{}
-	mi := &file_actor_raft_proto_msgTypes[6]
+	mi := &file_actor_raft_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +994,7 @@ func (x *Applied) String() string {
 func (*Applied) ProtoMessage() {}
 
 func (x *Applied) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[6]
+	mi := &file_actor_raft_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +1007,7 @@ func (x *Applied) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Applied.ProtoReflect.Descriptor instead.
 func (*Applied) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{6}
+	return file_actor_raft_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Applied) GetIndex() uint64 {
@@ -742,6 +1038,13 @@ func (x *Applied) GetCommand() []byte {
 	return nil
 }
 
+func (x *Applied) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
 // SubscriptionEnded is the last message of a subscription.
 type SubscriptionEnded struct {
 	state  protoimpl.MessageState   `protogen:"open.v1"`
@@ -754,7 +1057,7 @@ type SubscriptionEnded struct {
 
 func (x *SubscriptionEnded) Reset() {
 	*x = SubscriptionEnded{}
-	mi := &file_actor_raft_proto_msgTypes[7]
+	mi := &file_actor_raft_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +1069,7 @@ func (x *SubscriptionEnded) String() string {
 func (*SubscriptionEnded) ProtoMessage() {}
 
 func (x *SubscriptionEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[7]
+	mi := &file_actor_raft_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +1082,7 @@ func (x *SubscriptionEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionEnded.ProtoReflect.Descriptor instead.
 func (*SubscriptionEnded) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{7}
+	return file_actor_raft_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SubscriptionEnded) GetReason() SubscriptionEnded_Reason {
@@ -807,7 +1110,7 @@ type Unsubscribe struct {
 
 func (x *Unsubscribe) Reset() {
 	*x = Unsubscribe{}
-	mi := &file_actor_raft_proto_msgTypes[8]
+	mi := &file_actor_raft_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +1122,7 @@ func (x *Unsubscribe) String() string {
 func (*Unsubscribe) ProtoMessage() {}
 
 func (x *Unsubscribe) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[8]
+	mi := &file_actor_raft_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +1135,7 @@ func (x *Unsubscribe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsubscribe.ProtoReflect.Descriptor instead.
 func (*Unsubscribe) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{8}
+	return file_actor_raft_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Unsubscribe) GetSubscriber() *actor.PID {
@@ -853,13 +1156,14 @@ type ChangeMembers struct {
 	//	*ChangeMembers_Remove
 	Change        isChangeMembers_Change `protobuf_oneof:"change"`
 	TimeoutMs     int64                  `protobuf:"varint,5,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	Tag           uint64                 `protobuf:"varint,6,opt,name=tag,proto3" json:"tag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ChangeMembers) Reset() {
 	*x = ChangeMembers{}
-	mi := &file_actor_raft_proto_msgTypes[9]
+	mi := &file_actor_raft_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -871,7 +1175,7 @@ func (x *ChangeMembers) String() string {
 func (*ChangeMembers) ProtoMessage() {}
 
 func (x *ChangeMembers) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[9]
+	mi := &file_actor_raft_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -884,7 +1188,7 @@ func (x *ChangeMembers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeMembers.ProtoReflect.Descriptor instead.
 func (*ChangeMembers) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{9}
+	return file_actor_raft_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ChangeMembers) GetChange() isChangeMembers_Change {
@@ -937,6 +1241,13 @@ func (x *ChangeMembers) GetTimeoutMs() int64 {
 	return 0
 }
 
+func (x *ChangeMembers) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
 type isChangeMembers_Change interface {
 	isChangeMembers_Change()
 }
@@ -978,7 +1289,7 @@ type AddMember struct {
 
 func (x *AddMember) Reset() {
 	*x = AddMember{}
-	mi := &file_actor_raft_proto_msgTypes[10]
+	mi := &file_actor_raft_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -990,7 +1301,7 @@ func (x *AddMember) String() string {
 func (*AddMember) ProtoMessage() {}
 
 func (x *AddMember) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[10]
+	mi := &file_actor_raft_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1314,7 @@ func (x *AddMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddMember.ProtoReflect.Descriptor instead.
 func (*AddMember) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{10}
+	return file_actor_raft_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AddMember) GetId() uint64 {
@@ -1037,7 +1348,7 @@ type PromoteMember struct {
 
 func (x *PromoteMember) Reset() {
 	*x = PromoteMember{}
-	mi := &file_actor_raft_proto_msgTypes[11]
+	mi := &file_actor_raft_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1360,7 @@ func (x *PromoteMember) String() string {
 func (*PromoteMember) ProtoMessage() {}
 
 func (x *PromoteMember) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[11]
+	mi := &file_actor_raft_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1373,7 @@ func (x *PromoteMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteMember.ProtoReflect.Descriptor instead.
 func (*PromoteMember) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{11}
+	return file_actor_raft_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PromoteMember) GetId() uint64 {
@@ -1082,7 +1393,7 @@ type DemoteMember struct {
 
 func (x *DemoteMember) Reset() {
 	*x = DemoteMember{}
-	mi := &file_actor_raft_proto_msgTypes[12]
+	mi := &file_actor_raft_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1094,7 +1405,7 @@ func (x *DemoteMember) String() string {
 func (*DemoteMember) ProtoMessage() {}
 
 func (x *DemoteMember) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[12]
+	mi := &file_actor_raft_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1107,7 +1418,7 @@ func (x *DemoteMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DemoteMember.ProtoReflect.Descriptor instead.
 func (*DemoteMember) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{12}
+	return file_actor_raft_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DemoteMember) GetId() uint64 {
@@ -1127,7 +1438,7 @@ type RemoveMember struct {
 
 func (x *RemoveMember) Reset() {
 	*x = RemoveMember{}
-	mi := &file_actor_raft_proto_msgTypes[13]
+	mi := &file_actor_raft_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1139,7 +1450,7 @@ func (x *RemoveMember) String() string {
 func (*RemoveMember) ProtoMessage() {}
 
 func (x *RemoveMember) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[13]
+	mi := &file_actor_raft_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1152,7 +1463,7 @@ func (x *RemoveMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveMember.ProtoReflect.Descriptor instead.
 func (*RemoveMember) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{13}
+	return file_actor_raft_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RemoveMember) GetId() uint64 {
@@ -1166,13 +1477,14 @@ func (x *RemoveMember) GetId() uint64 {
 type MembersChanged struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Tag           uint64                 `protobuf:"varint,2,opt,name=tag,proto3" json:"tag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MembersChanged) Reset() {
 	*x = MembersChanged{}
-	mi := &file_actor_raft_proto_msgTypes[14]
+	mi := &file_actor_raft_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1184,7 +1496,7 @@ func (x *MembersChanged) String() string {
 func (*MembersChanged) ProtoMessage() {}
 
 func (x *MembersChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[14]
+	mi := &file_actor_raft_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1197,7 +1509,7 @@ func (x *MembersChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersChanged.ProtoReflect.Descriptor instead.
 func (*MembersChanged) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{14}
+	return file_actor_raft_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MembersChanged) GetIndex() uint64 {
@@ -1207,17 +1519,26 @@ func (x *MembersChanged) GetIndex() uint64 {
 	return 0
 }
 
+func (x *MembersChanged) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
 // TransferLeadership asks the leader to hand over to a voter. The reply is LeadershipTransferred, when it leads.
 type TransferLeadership struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Target        uint64                 `protobuf:"varint,1,opt,name=target,proto3" json:"target,omitempty"`
+	TimeoutMs     int64                  `protobuf:"varint,2,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	Tag           uint64                 `protobuf:"varint,3,opt,name=tag,proto3" json:"tag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TransferLeadership) Reset() {
 	*x = TransferLeadership{}
-	mi := &file_actor_raft_proto_msgTypes[15]
+	mi := &file_actor_raft_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1229,7 +1550,7 @@ func (x *TransferLeadership) String() string {
 func (*TransferLeadership) ProtoMessage() {}
 
 func (x *TransferLeadership) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[15]
+	mi := &file_actor_raft_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1242,7 +1563,7 @@ func (x *TransferLeadership) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadership.ProtoReflect.Descriptor instead.
 func (*TransferLeadership) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{15}
+	return file_actor_raft_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TransferLeadership) GetTarget() uint64 {
@@ -1252,16 +1573,31 @@ func (x *TransferLeadership) GetTarget() uint64 {
 	return 0
 }
 
+func (x *TransferLeadership) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+func (x *TransferLeadership) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
 // LeadershipTransferred says that the target leads.
 type LeadershipTransferred struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tag           uint64                 `protobuf:"varint,1,opt,name=tag,proto3" json:"tag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LeadershipTransferred) Reset() {
 	*x = LeadershipTransferred{}
-	mi := &file_actor_raft_proto_msgTypes[16]
+	mi := &file_actor_raft_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1609,7 @@ func (x *LeadershipTransferred) String() string {
 func (*LeadershipTransferred) ProtoMessage() {}
 
 func (x *LeadershipTransferred) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[16]
+	mi := &file_actor_raft_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,20 +1622,28 @@ func (x *LeadershipTransferred) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadershipTransferred.ProtoReflect.Descriptor instead.
 func (*LeadershipTransferred) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{16}
+	return file_actor_raft_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *LeadershipTransferred) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
 }
 
 // TakeSnapshot asks a member to take a snapshot of its machine now. The reply is SnapshotTaken, when it is durable.
 type TakeSnapshot struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TimeoutMs     int64                  `protobuf:"varint,1,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	Tag           uint64                 `protobuf:"varint,2,opt,name=tag,proto3" json:"tag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TakeSnapshot) Reset() {
 	*x = TakeSnapshot{}
-	mi := &file_actor_raft_proto_msgTypes[17]
+	mi := &file_actor_raft_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1311,7 +1655,7 @@ func (x *TakeSnapshot) String() string {
 func (*TakeSnapshot) ProtoMessage() {}
 
 func (x *TakeSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[17]
+	mi := &file_actor_raft_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1324,7 +1668,7 @@ func (x *TakeSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeSnapshot.ProtoReflect.Descriptor instead.
 func (*TakeSnapshot) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{17}
+	return file_actor_raft_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TakeSnapshot) GetTimeoutMs() int64 {
@@ -1334,17 +1678,25 @@ func (x *TakeSnapshot) GetTimeoutMs() int64 {
 	return 0
 }
 
+func (x *TakeSnapshot) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
 // SnapshotTaken says up to where the snapshot reaches.
 type SnapshotTaken struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Tag           uint64                 `protobuf:"varint,2,opt,name=tag,proto3" json:"tag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SnapshotTaken) Reset() {
 	*x = SnapshotTaken{}
-	mi := &file_actor_raft_proto_msgTypes[18]
+	mi := &file_actor_raft_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1708,7 @@ func (x *SnapshotTaken) String() string {
 func (*SnapshotTaken) ProtoMessage() {}
 
 func (x *SnapshotTaken) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[18]
+	mi := &file_actor_raft_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1721,7 @@ func (x *SnapshotTaken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotTaken.ProtoReflect.Descriptor instead.
 func (*SnapshotTaken) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{18}
+	return file_actor_raft_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SnapshotTaken) GetIndex() uint64 {
@@ -1379,16 +1731,24 @@ func (x *SnapshotTaken) GetIndex() uint64 {
 	return 0
 }
 
+func (x *SnapshotTaken) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
 // GetStatus asks a member how it sees the group. The reply is Status, at once, leader or not.
 type GetStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tag           uint64                 `protobuf:"varint,1,opt,name=tag,proto3" json:"tag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStatus) Reset() {
 	*x = GetStatus{}
-	mi := &file_actor_raft_proto_msgTypes[19]
+	mi := &file_actor_raft_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1760,7 @@ func (x *GetStatus) String() string {
 func (*GetStatus) ProtoMessage() {}
 
 func (x *GetStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[19]
+	mi := &file_actor_raft_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +1773,14 @@ func (x *GetStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatus.ProtoReflect.Descriptor instead.
 func (*GetStatus) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{19}
+	return file_actor_raft_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GetStatus) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
 }
 
 // Status is how one member sees the group.
@@ -1429,18 +1796,27 @@ type Status struct {
 	LastIndex     uint64 `protobuf:"varint,7,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`
 	SnapshotIndex uint64 `protobuf:"varint,8,opt,name=snapshot_index,json=snapshotIndex,proto3" json:"snapshot_index,omitempty"`
 	CommitIndex   uint64 `protobuf:"varint,9,opt,name=commit_index,json=commitIndex,proto3" json:"commit_index,omitempty"`
-	// What has been handed to the machine.
+	// What the machine has applied.
 	AppliedIndex uint64        `protobuf:"varint,10,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
 	Members      []*MemberInfo `protobuf:"bytes,11,rep,name=members,proto3" json:"members,omitempty"`
 	// The life of the member's storage: another number whenever the storage was empty.
-	Incarnation   uint64 `protobuf:"fixed64,12,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Incarnation uint64 `protobuf:"fixed64,12,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	// Whom leadership is being handed to. Zero: nobody.
+	TransferTarget uint64  `protobuf:"varint,13,opt,name=transfer_target,json=transferTarget,proto3" json:"transfer_target,omitempty"`
+	Queues         *Queues `protobuf:"bytes,14,opt,name=queues,proto3" json:"queues,omitempty"`
+	// How many sessions the machine's state holds.
+	Sessions    uint64 `protobuf:"varint,15,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	Subscribers uint64 `protobuf:"varint,16,opt,name=subscribers,proto3" json:"subscribers,omitempty"`
+	// How long ago the member has last taken note of time. It is more than a tick if it is very busy, or stuck.
+	StalledMs     int64  `protobuf:"varint,17,opt,name=stalled_ms,json=stalledMs,proto3" json:"stalled_ms,omitempty"`
+	Tag           uint64 `protobuf:"varint,18,opt,name=tag,proto3" json:"tag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_actor_raft_proto_msgTypes[20]
+	mi := &file_actor_raft_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1452,7 +1828,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[20]
+	mi := &file_actor_raft_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1465,7 +1841,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{20}
+	return file_actor_raft_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Status) GetGroup() string {
@@ -1552,19 +1928,71 @@ func (x *Status) GetIncarnation() uint64 {
 	return 0
 }
 
+func (x *Status) GetTransferTarget() uint64 {
+	if x != nil {
+		return x.TransferTarget
+	}
+	return 0
+}
+
+func (x *Status) GetQueues() *Queues {
+	if x != nil {
+		return x.Queues
+	}
+	return nil
+}
+
+func (x *Status) GetSessions() uint64 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *Status) GetSubscribers() uint64 {
+	if x != nil {
+		return x.Subscribers
+	}
+	return 0
+}
+
+func (x *Status) GetStalledMs() int64 {
+	if x != nil {
+		return x.StalledMs
+	}
+	return 0
+}
+
+func (x *Status) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
 // MemberInfo is one member of the configuration in force.
 type MemberInfo struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Voter         bool                   `protobuf:"varint,2,opt,name=voter,proto3" json:"voter,omitempty"`
-	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Id      uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Voter   bool                   `protobuf:"varint,2,opt,name=voter,proto3" json:"voter,omitempty"`
+	Address string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	State   MemberInfo_State       `protobuf:"varint,4,opt,name=state,proto3,enum=raftactor.v1.MemberInfo_State" json:"state,omitempty"`
+	// Up to where its log is known to be the leader's, durably.
+	MatchIndex uint64 `protobuf:"varint,5,opt,name=match_index,json=matchIndex,proto3" json:"match_index,omitempty"`
+	// How many entries of the leader's log it is not known to have.
+	Lag uint64 `protobuf:"varint,6,opt,name=lag,proto3" json:"lag,omitempty"`
+	// How long ago it was last heard from, or the leadership began.
+	LastContactMs int64 `protobuf:"varint,7,opt,name=last_contact_ms,json=lastContactMs,proto3" json:"last_contact_ms,omitempty"`
+	// What is on its way to it.
+	InflightMessages uint64 `protobuf:"varint,8,opt,name=inflight_messages,json=inflightMessages,proto3" json:"inflight_messages,omitempty"`
+	InflightBytes    uint64 `protobuf:"varint,9,opt,name=inflight_bytes,json=inflightBytes,proto3" json:"inflight_bytes,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *MemberInfo) Reset() {
 	*x = MemberInfo{}
-	mi := &file_actor_raft_proto_msgTypes[21]
+	mi := &file_actor_raft_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1576,7 +2004,7 @@ func (x *MemberInfo) String() string {
 func (*MemberInfo) ProtoMessage() {}
 
 func (x *MemberInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[21]
+	mi := &file_actor_raft_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1589,7 +2017,7 @@ func (x *MemberInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberInfo.ProtoReflect.Descriptor instead.
 func (*MemberInfo) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{21}
+	return file_actor_raft_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *MemberInfo) GetId() uint64 {
@@ -1613,6 +2041,162 @@ func (x *MemberInfo) GetAddress() string {
 	return ""
 }
 
+func (x *MemberInfo) GetState() MemberInfo_State {
+	if x != nil {
+		return x.State
+	}
+	return MemberInfo_STATE_UNSPECIFIED
+}
+
+func (x *MemberInfo) GetMatchIndex() uint64 {
+	if x != nil {
+		return x.MatchIndex
+	}
+	return 0
+}
+
+func (x *MemberInfo) GetLag() uint64 {
+	if x != nil {
+		return x.Lag
+	}
+	return 0
+}
+
+func (x *MemberInfo) GetLastContactMs() int64 {
+	if x != nil {
+		return x.LastContactMs
+	}
+	return 0
+}
+
+func (x *MemberInfo) GetInflightMessages() uint64 {
+	if x != nil {
+		return x.InflightMessages
+	}
+	return 0
+}
+
+func (x *MemberInfo) GetInflightBytes() uint64 {
+	if x != nil {
+		return x.InflightBytes
+	}
+	return 0
+}
+
+// Queues are what waits in a member, at this moment. ARCHITECTURE.md names the bound of each.
+type Queues struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For the raft actor: requests, and messages of other members.
+	Requests     uint64 `protobuf:"varint,1,opt,name=requests,proto3" json:"requests,omitempty"`
+	RequestBytes uint64 `protobuf:"varint,2,opt,name=request_bytes,json=requestBytes,proto3" json:"request_bytes,omitempty"`
+	PeerMessages uint64 `protobuf:"varint,3,opt,name=peer_messages,json=peerMessages,proto3" json:"peer_messages,omitempty"`
+	PeerBytes    uint64 `protobuf:"varint,4,opt,name=peer_bytes,json=peerBytes,proto3" json:"peer_bytes,omitempty"`
+	// Requests that were taken and are not answered.
+	Pending uint64 `protobuf:"varint,5,opt,name=pending,proto3" json:"pending,omitempty"`
+	// What a leader has taken and not committed.
+	UncommittedBytes uint64 `protobuf:"varint,6,opt,name=uncommitted_bytes,json=uncommittedBytes,proto3" json:"uncommitted_bytes,omitempty"`
+	// What is committed and waits for the machine.
+	UnappliedBytes uint64 `protobuf:"varint,7,opt,name=unapplied_bytes,json=unappliedBytes,proto3" json:"unapplied_bytes,omitempty"`
+	// Since the start: requests refused because of a full queue, and peer messages dropped.
+	RequestsRefused uint64 `protobuf:"varint,8,opt,name=requests_refused,json=requestsRefused,proto3" json:"requests_refused,omitempty"`
+	PeerDropped     uint64 `protobuf:"varint,9,opt,name=peer_dropped,json=peerDropped,proto3" json:"peer_dropped,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Queues) Reset() {
+	*x = Queues{}
+	mi := &file_actor_raft_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Queues) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Queues) ProtoMessage() {}
+
+func (x *Queues) ProtoReflect() protoreflect.Message {
+	mi := &file_actor_raft_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Queues.ProtoReflect.Descriptor instead.
+func (*Queues) Descriptor() ([]byte, []int) {
+	return file_actor_raft_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Queues) GetRequests() uint64 {
+	if x != nil {
+		return x.Requests
+	}
+	return 0
+}
+
+func (x *Queues) GetRequestBytes() uint64 {
+	if x != nil {
+		return x.RequestBytes
+	}
+	return 0
+}
+
+func (x *Queues) GetPeerMessages() uint64 {
+	if x != nil {
+		return x.PeerMessages
+	}
+	return 0
+}
+
+func (x *Queues) GetPeerBytes() uint64 {
+	if x != nil {
+		return x.PeerBytes
+	}
+	return 0
+}
+
+func (x *Queues) GetPending() uint64 {
+	if x != nil {
+		return x.Pending
+	}
+	return 0
+}
+
+func (x *Queues) GetUncommittedBytes() uint64 {
+	if x != nil {
+		return x.UncommittedBytes
+	}
+	return 0
+}
+
+func (x *Queues) GetUnappliedBytes() uint64 {
+	if x != nil {
+		return x.UnappliedBytes
+	}
+	return 0
+}
+
+func (x *Queues) GetRequestsRefused() uint64 {
+	if x != nil {
+		return x.RequestsRefused
+	}
+	return 0
+}
+
+func (x *Queues) GetPeerDropped() uint64 {
+	if x != nil {
+		return x.PeerDropped
+	}
+	return 0
+}
+
 // Rejected says that a request was not done, or that it is not known whether it was.
 type Rejected struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1625,13 +2209,14 @@ type Rejected struct {
 	// Zero: no need to wait.
 	RetryAfterMs  int64  `protobuf:"varint,5,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
 	Detail        string `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
+	Tag           uint64 `protobuf:"varint,7,opt,name=tag,proto3" json:"tag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Rejected) Reset() {
 	*x = Rejected{}
-	mi := &file_actor_raft_proto_msgTypes[22]
+	mi := &file_actor_raft_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1643,7 +2228,7 @@ func (x *Rejected) String() string {
 func (*Rejected) ProtoMessage() {}
 
 func (x *Rejected) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[22]
+	mi := &file_actor_raft_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1656,7 +2241,7 @@ func (x *Rejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rejected.ProtoReflect.Descriptor instead.
 func (*Rejected) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{22}
+	return file_actor_raft_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Rejected) GetCode() Code {
@@ -1701,42 +2286,71 @@ func (x *Rejected) GetDetail() string {
 	return ""
 }
 
+func (x *Rejected) GetTag() uint64 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
 var File_actor_raft_proto protoreflect.FileDescriptor
 
 const file_actor_raft_proto_rawDesc = "" +
 	"\n" +
-	"\x10actor/raft.proto\x12\fraftactor.v1\x1a\vactor.proto\"H\n" +
+	"\x10actor/raft.proto\x12\fraftactor.v1\x1a\vactor.proto\"\xb7\x01\n" +
 	"\aPropose\x12\x18\n" +
 	"\acommand\x18\x01 \x01(\fR\acommand\x12\x1d\n" +
 	"\n" +
-	"timeout_ms\x18\x02 \x01(\x03R\ttimeoutMsJ\x04\b\x03\x10\x06\"L\n" +
+	"timeout_ms\x18\x02 \x01(\x03R\ttimeoutMs\x12\x18\n" +
+	"\asession\x18\x03 \x01(\x04R\asession\x12\x1a\n" +
+	"\bsequence\x18\x04 \x01(\x04R\bsequence\x12+\n" +
+	"\x11lowest_unanswered\x18\x05 \x01(\x04R\x10lowestUnanswered\x12\x10\n" +
+	"\x03tag\x18\x06 \x01(\x04R\x03tag\"^\n" +
 	"\bProposed\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x16\n" +
-	"\x06result\x18\x03 \x01(\fR\x06result\"\x9a\x01\n" +
+	"\x06result\x18\x03 \x01(\fR\x06result\x12\x10\n" +
+	"\x03tag\x18\x04 \x01(\x04R\x03tag\">\n" +
+	"\vOpenSession\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x01 \x01(\x03R\ttimeoutMs\x12\x10\n" +
+	"\x03tag\x18\x02 \x01(\x04R\x03tag\";\n" +
+	"\rSessionOpened\x12\x18\n" +
+	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
+	"\x03tag\x18\x02 \x01(\x04R\x03tag\"\xac\x01\n" +
 	"\x05Query\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12;\n" +
 	"\vconsistency\x18\x02 \x01(\x0e2\x19.raftactor.v1.ConsistencyR\vconsistency\x12\x1b\n" +
 	"\tmin_index\x18\x03 \x01(\x04R\bminIndex\x12\x1d\n" +
 	"\n" +
-	"timeout_ms\x18\x04 \x01(\x03R\ttimeoutMs\"6\n" +
+	"timeout_ms\x18\x04 \x01(\x03R\ttimeoutMs\x12\x10\n" +
+	"\x03tag\x18\x05 \x01(\x04R\x03tag\"H\n" +
 	"\x06Answer\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x16\n" +
-	"\x06result\x18\x02 \x01(\fR\x06result\"\\\n" +
+	"\x06result\x18\x02 \x01(\fR\x06result\x12\x10\n" +
+	"\x03tag\x18\x03 \x01(\x04R\x03tag\"n\n" +
 	"\tSubscribe\x12*\n" +
 	"\n" +
 	"subscriber\x18\x01 \x01(\v2\n" +
 	".actor.PIDR\n" +
 	"subscriber\x12\x1d\n" +
 	"\n" +
-	"from_index\x18\x02 \x01(\x04R\tfromIndexJ\x04\b\x03\x10\x04\"<\n" +
+	"from_index\x18\x02 \x01(\x04R\tfromIndex\x12\x16\n" +
+	"\x06credit\x18\x03 \x01(\x04R\x06credit\"N\n" +
+	"\vGrantCredit\x12*\n" +
+	"\n" +
+	"subscriber\x18\x01 \x01(\v2\n" +
+	".actor.PIDR\n" +
+	"subscriber\x12\x13\n" +
+	"\x05up_to\x18\x02 \x01(\x04R\x04upTo\"<\n" +
 	"\x13SubscriptionStarted\x12%\n" +
-	"\x0eprevious_index\x18\x01 \x01(\x04R\rpreviousIndex\"t\n" +
+	"\x0eprevious_index\x18\x01 \x01(\x04R\rpreviousIndex\"\x8c\x01\n" +
 	"\aApplied\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12%\n" +
 	"\x0eprevious_index\x18\x03 \x01(\x04R\rpreviousIndex\x12\x18\n" +
-	"\acommand\x18\x04 \x01(\fR\acommand\"\xc5\x01\n" +
+	"\acommand\x18\x04 \x01(\fR\acommand\x12\x16\n" +
+	"\x06number\x18\x05 \x01(\x04R\x06number\"\xc5\x01\n" +
 	"\x11SubscriptionEnded\x12>\n" +
 	"\x06reason\x18\x01 \x01(\x0e2&.raftactor.v1.SubscriptionEnded.ReasonR\x06reason\x12!\n" +
 	"\fresume_index\x18\x02 \x01(\x04R\vresumeIndex\"M\n" +
@@ -1749,14 +2363,15 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\n" +
 	"subscriber\x18\x01 \x01(\v2\n" +
 	".actor.PIDR\n" +
-	"subscriber\"\x8a\x02\n" +
+	"subscriber\"\x9c\x02\n" +
 	"\rChangeMembers\x12+\n" +
 	"\x03add\x18\x01 \x01(\v2\x17.raftactor.v1.AddMemberH\x00R\x03add\x127\n" +
 	"\apromote\x18\x02 \x01(\v2\x1b.raftactor.v1.PromoteMemberH\x00R\apromote\x124\n" +
 	"\x06demote\x18\x03 \x01(\v2\x1a.raftactor.v1.DemoteMemberH\x00R\x06demote\x124\n" +
 	"\x06remove\x18\x04 \x01(\v2\x1a.raftactor.v1.RemoveMemberH\x00R\x06remove\x12\x1d\n" +
 	"\n" +
-	"timeout_ms\x18\x05 \x01(\x03R\ttimeoutMsB\b\n" +
+	"timeout_ms\x18\x05 \x01(\x03R\ttimeoutMs\x12\x10\n" +
+	"\x03tag\x18\x06 \x01(\x04R\x03tagB\b\n" +
 	"\x06change\"W\n" +
 	"\tAddMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
@@ -1767,18 +2382,26 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\fDemoteMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\"\x1e\n" +
 	"\fRemoveMember\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x04R\x02id\"&\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"8\n" +
 	"\x0eMembersChanged\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index\",\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x10\n" +
+	"\x03tag\x18\x02 \x01(\x04R\x03tag\"]\n" +
 	"\x12TransferLeadership\x12\x16\n" +
-	"\x06target\x18\x01 \x01(\x04R\x06target\"\x17\n" +
-	"\x15LeadershipTransferred\"-\n" +
+	"\x06target\x18\x01 \x01(\x04R\x06target\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x02 \x01(\x03R\ttimeoutMs\x12\x10\n" +
+	"\x03tag\x18\x03 \x01(\x04R\x03tag\")\n" +
+	"\x15LeadershipTransferred\x12\x10\n" +
+	"\x03tag\x18\x01 \x01(\x04R\x03tag\"?\n" +
 	"\fTakeSnapshot\x12\x1d\n" +
 	"\n" +
-	"timeout_ms\x18\x01 \x01(\x03R\ttimeoutMs\"%\n" +
+	"timeout_ms\x18\x01 \x01(\x03R\ttimeoutMs\x12\x10\n" +
+	"\x03tag\x18\x02 \x01(\x04R\x03tag\"7\n" +
 	"\rSnapshotTaken\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index\"\v\n" +
-	"\tGetStatus\"\xd2\x03\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x10\n" +
+	"\x03tag\x18\x02 \x01(\x04R\x03tag\"\x1d\n" +
+	"\tGetStatus\x12\x10\n" +
+	"\x03tag\x18\x01 \x01(\x04R\x03tag\"\x98\x05\n" +
 	"\x06Status\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12-\n" +
@@ -1794,18 +2417,48 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\rapplied_index\x18\n" +
 	" \x01(\x04R\fappliedIndex\x122\n" +
 	"\amembers\x18\v \x03(\v2\x18.raftactor.v1.MemberInfoR\amembers\x12 \n" +
-	"\vincarnation\x18\f \x01(\x06R\vincarnation\"B\n" +
+	"\vincarnation\x18\f \x01(\x06R\vincarnation\x12'\n" +
+	"\x0ftransfer_target\x18\r \x01(\x04R\x0etransferTarget\x12,\n" +
+	"\x06queues\x18\x0e \x01(\v2\x14.raftactor.v1.QueuesR\x06queues\x12\x1a\n" +
+	"\bsessions\x18\x0f \x01(\x04R\bsessions\x12 \n" +
+	"\vsubscribers\x18\x10 \x01(\x04R\vsubscribers\x12\x1d\n" +
+	"\n" +
+	"stalled_ms\x18\x11 \x01(\x03R\tstalledMs\x12\x10\n" +
+	"\x03tag\x18\x12 \x01(\x04R\x03tag\"B\n" +
 	"\x04Role\x12\f\n" +
 	"\bFOLLOWER\x10\x00\x12\x11\n" +
 	"\rPRE_CANDIDATE\x10\x01\x12\r\n" +
 	"\tCANDIDATE\x10\x02\x12\n" +
 	"\n" +
-	"\x06LEADER\x10\x03\"L\n" +
+	"\x06LEADER\x10\x03\"\xf9\x02\n" +
 	"\n" +
 	"MemberInfo\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05voter\x18\x02 \x01(\bR\x05voter\x12\x18\n" +
-	"\aaddress\x18\x03 \x01(\tR\aaddress\"\xe4\x01\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\x124\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x1e.raftactor.v1.MemberInfo.StateR\x05state\x12\x1f\n" +
+	"\vmatch_index\x18\x05 \x01(\x04R\n" +
+	"matchIndex\x12\x10\n" +
+	"\x03lag\x18\x06 \x01(\x04R\x03lag\x12&\n" +
+	"\x0flast_contact_ms\x18\a \x01(\x03R\rlastContactMs\x12+\n" +
+	"\x11inflight_messages\x18\b \x01(\x04R\x10inflightMessages\x12%\n" +
+	"\x0einflight_bytes\x18\t \x01(\x04R\rinflightBytes\"F\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05PROBE\x10\x01\x12\r\n" +
+	"\tREPLICATE\x10\x02\x12\f\n" +
+	"\bSNAPSHOT\x10\x03\"\xcb\x02\n" +
+	"\x06Queues\x12\x1a\n" +
+	"\brequests\x18\x01 \x01(\x04R\brequests\x12#\n" +
+	"\rrequest_bytes\x18\x02 \x01(\x04R\frequestBytes\x12#\n" +
+	"\rpeer_messages\x18\x03 \x01(\x04R\fpeerMessages\x12\x1d\n" +
+	"\n" +
+	"peer_bytes\x18\x04 \x01(\x04R\tpeerBytes\x12\x18\n" +
+	"\apending\x18\x05 \x01(\x04R\apending\x12+\n" +
+	"\x11uncommitted_bytes\x18\x06 \x01(\x04R\x10uncommittedBytes\x12'\n" +
+	"\x0funapplied_bytes\x18\a \x01(\x04R\x0eunappliedBytes\x12)\n" +
+	"\x10requests_refused\x18\b \x01(\x04R\x0frequestsRefused\x12!\n" +
+	"\fpeer_dropped\x18\t \x01(\x04R\vpeerDropped\"\xf6\x01\n" +
 	"\bRejected\x12&\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x12.raftactor.v1.CodeR\x04code\x12/\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x15.raftactor.v1.OutcomeR\aoutcome\x12\x16\n" +
@@ -1814,10 +2467,11 @@ const file_actor_raft_proto_rawDesc = "" +
 	"leader_pid\x18\x04 \x01(\v2\n" +
 	".actor.PIDR\tleaderPid\x12$\n" +
 	"\x0eretry_after_ms\x18\x05 \x01(\x03R\fretryAfterMs\x12\x16\n" +
-	"\x06detail\x18\x06 \x01(\tR\x06detail**\n" +
+	"\x06detail\x18\x06 \x01(\tR\x06detail\x12\x10\n" +
+	"\x03tag\x18\a \x01(\x04R\x03tag**\n" +
 	"\vConsistency\x12\x10\n" +
 	"\fLINEARIZABLE\x10\x00\x12\t\n" +
-	"\x05LOCAL\x10\x01*\xe1\x01\n" +
+	"\x05LOCAL\x10\x01*\xf6\x01\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -1835,7 +2489,8 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\aSTOPPED\x10\n" +
 	"\x12\v\n" +
 	"\aINVALID\x10\v\x12\x10\n" +
-	"\fQUERY_FAILED\x10\f*@\n" +
+	"\fQUERY_FAILED\x10\f\x12\x13\n" +
+	"\x0fSESSION_EXPIRED\x10\r*@\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vNOT_APPLIED\x10\x01\x12\v\n" +
@@ -1853,58 +2508,66 @@ func file_actor_raft_proto_rawDescGZIP() []byte {
 	return file_actor_raft_proto_rawDescData
 }
 
-var file_actor_raft_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_actor_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_actor_raft_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_actor_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_actor_raft_proto_goTypes = []any{
 	(Consistency)(0),              // 0: raftactor.v1.Consistency
 	(Code)(0),                     // 1: raftactor.v1.Code
 	(Outcome)(0),                  // 2: raftactor.v1.Outcome
 	(SubscriptionEnded_Reason)(0), // 3: raftactor.v1.SubscriptionEnded.Reason
 	(Status_Role)(0),              // 4: raftactor.v1.Status.Role
-	(*Propose)(nil),               // 5: raftactor.v1.Propose
-	(*Proposed)(nil),              // 6: raftactor.v1.Proposed
-	(*Query)(nil),                 // 7: raftactor.v1.Query
-	(*Answer)(nil),                // 8: raftactor.v1.Answer
-	(*Subscribe)(nil),             // 9: raftactor.v1.Subscribe
-	(*SubscriptionStarted)(nil),   // 10: raftactor.v1.SubscriptionStarted
-	(*Applied)(nil),               // 11: raftactor.v1.Applied
-	(*SubscriptionEnded)(nil),     // 12: raftactor.v1.SubscriptionEnded
-	(*Unsubscribe)(nil),           // 13: raftactor.v1.Unsubscribe
-	(*ChangeMembers)(nil),         // 14: raftactor.v1.ChangeMembers
-	(*AddMember)(nil),             // 15: raftactor.v1.AddMember
-	(*PromoteMember)(nil),         // 16: raftactor.v1.PromoteMember
-	(*DemoteMember)(nil),          // 17: raftactor.v1.DemoteMember
-	(*RemoveMember)(nil),          // 18: raftactor.v1.RemoveMember
-	(*MembersChanged)(nil),        // 19: raftactor.v1.MembersChanged
-	(*TransferLeadership)(nil),    // 20: raftactor.v1.TransferLeadership
-	(*LeadershipTransferred)(nil), // 21: raftactor.v1.LeadershipTransferred
-	(*TakeSnapshot)(nil),          // 22: raftactor.v1.TakeSnapshot
-	(*SnapshotTaken)(nil),         // 23: raftactor.v1.SnapshotTaken
-	(*GetStatus)(nil),             // 24: raftactor.v1.GetStatus
-	(*Status)(nil),                // 25: raftactor.v1.Status
-	(*MemberInfo)(nil),            // 26: raftactor.v1.MemberInfo
-	(*Rejected)(nil),              // 27: raftactor.v1.Rejected
-	(*actor.PID)(nil),             // 28: actor.PID
+	(MemberInfo_State)(0),         // 5: raftactor.v1.MemberInfo.State
+	(*Propose)(nil),               // 6: raftactor.v1.Propose
+	(*Proposed)(nil),              // 7: raftactor.v1.Proposed
+	(*OpenSession)(nil),           // 8: raftactor.v1.OpenSession
+	(*SessionOpened)(nil),         // 9: raftactor.v1.SessionOpened
+	(*Query)(nil),                 // 10: raftactor.v1.Query
+	(*Answer)(nil),                // 11: raftactor.v1.Answer
+	(*Subscribe)(nil),             // 12: raftactor.v1.Subscribe
+	(*GrantCredit)(nil),           // 13: raftactor.v1.GrantCredit
+	(*SubscriptionStarted)(nil),   // 14: raftactor.v1.SubscriptionStarted
+	(*Applied)(nil),               // 15: raftactor.v1.Applied
+	(*SubscriptionEnded)(nil),     // 16: raftactor.v1.SubscriptionEnded
+	(*Unsubscribe)(nil),           // 17: raftactor.v1.Unsubscribe
+	(*ChangeMembers)(nil),         // 18: raftactor.v1.ChangeMembers
+	(*AddMember)(nil),             // 19: raftactor.v1.AddMember
+	(*PromoteMember)(nil),         // 20: raftactor.v1.PromoteMember
+	(*DemoteMember)(nil),          // 21: raftactor.v1.DemoteMember
+	(*RemoveMember)(nil),          // 22: raftactor.v1.RemoveMember
+	(*MembersChanged)(nil),        // 23: raftactor.v1.MembersChanged
+	(*TransferLeadership)(nil),    // 24: raftactor.v1.TransferLeadership
+	(*LeadershipTransferred)(nil), // 25: raftactor.v1.LeadershipTransferred
+	(*TakeSnapshot)(nil),          // 26: raftactor.v1.TakeSnapshot
+	(*SnapshotTaken)(nil),         // 27: raftactor.v1.SnapshotTaken
+	(*GetStatus)(nil),             // 28: raftactor.v1.GetStatus
+	(*Status)(nil),                // 29: raftactor.v1.Status
+	(*MemberInfo)(nil),            // 30: raftactor.v1.MemberInfo
+	(*Queues)(nil),                // 31: raftactor.v1.Queues
+	(*Rejected)(nil),              // 32: raftactor.v1.Rejected
+	(*actor.PID)(nil),             // 33: actor.PID
 }
 var file_actor_raft_proto_depIdxs = []int32{
 	0,  // 0: raftactor.v1.Query.consistency:type_name -> raftactor.v1.Consistency
-	28, // 1: raftactor.v1.Subscribe.subscriber:type_name -> actor.PID
-	3,  // 2: raftactor.v1.SubscriptionEnded.reason:type_name -> raftactor.v1.SubscriptionEnded.Reason
-	28, // 3: raftactor.v1.Unsubscribe.subscriber:type_name -> actor.PID
-	15, // 4: raftactor.v1.ChangeMembers.add:type_name -> raftactor.v1.AddMember
-	16, // 5: raftactor.v1.ChangeMembers.promote:type_name -> raftactor.v1.PromoteMember
-	17, // 6: raftactor.v1.ChangeMembers.demote:type_name -> raftactor.v1.DemoteMember
-	18, // 7: raftactor.v1.ChangeMembers.remove:type_name -> raftactor.v1.RemoveMember
-	4,  // 8: raftactor.v1.Status.role:type_name -> raftactor.v1.Status.Role
-	26, // 9: raftactor.v1.Status.members:type_name -> raftactor.v1.MemberInfo
-	1,  // 10: raftactor.v1.Rejected.code:type_name -> raftactor.v1.Code
-	2,  // 11: raftactor.v1.Rejected.outcome:type_name -> raftactor.v1.Outcome
-	28, // 12: raftactor.v1.Rejected.leader_pid:type_name -> actor.PID
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	33, // 1: raftactor.v1.Subscribe.subscriber:type_name -> actor.PID
+	33, // 2: raftactor.v1.GrantCredit.subscriber:type_name -> actor.PID
+	3,  // 3: raftactor.v1.SubscriptionEnded.reason:type_name -> raftactor.v1.SubscriptionEnded.Reason
+	33, // 4: raftactor.v1.Unsubscribe.subscriber:type_name -> actor.PID
+	19, // 5: raftactor.v1.ChangeMembers.add:type_name -> raftactor.v1.AddMember
+	20, // 6: raftactor.v1.ChangeMembers.promote:type_name -> raftactor.v1.PromoteMember
+	21, // 7: raftactor.v1.ChangeMembers.demote:type_name -> raftactor.v1.DemoteMember
+	22, // 8: raftactor.v1.ChangeMembers.remove:type_name -> raftactor.v1.RemoveMember
+	4,  // 9: raftactor.v1.Status.role:type_name -> raftactor.v1.Status.Role
+	30, // 10: raftactor.v1.Status.members:type_name -> raftactor.v1.MemberInfo
+	31, // 11: raftactor.v1.Status.queues:type_name -> raftactor.v1.Queues
+	5,  // 12: raftactor.v1.MemberInfo.state:type_name -> raftactor.v1.MemberInfo.State
+	1,  // 13: raftactor.v1.Rejected.code:type_name -> raftactor.v1.Code
+	2,  // 14: raftactor.v1.Rejected.outcome:type_name -> raftactor.v1.Outcome
+	33, // 15: raftactor.v1.Rejected.leader_pid:type_name -> actor.PID
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_actor_raft_proto_init() }
@@ -1912,7 +2575,7 @@ func file_actor_raft_proto_init() {
 	if File_actor_raft_proto != nil {
 		return
 	}
-	file_actor_raft_proto_msgTypes[9].OneofWrappers = []any{
+	file_actor_raft_proto_msgTypes[12].OneofWrappers = []any{
 		(*ChangeMembers_Add)(nil),
 		(*ChangeMembers_Promote)(nil),
 		(*ChangeMembers_Demote)(nil),
@@ -1923,8 +2586,8 @@ func file_actor_raft_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_actor_raft_proto_rawDesc), len(file_actor_raft_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   23,
+			NumEnums:      6,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -94,9 +94,12 @@ func (*statusCall) IgnoreDeadLetterLogging() {}
 // the one who asks.
 func overloaded(request any) any {
 	rejected := overloadedRejection("as many requests wait as Config.RequestsMax or RequestBytesMax allows; try again later")
-	if c, ok := request.(*call); ok && c.done != nil {
+	if c, ok := request.(*call); ok && c.asker != nil {
 		c.reject(nil, rejected)
 		return nil
+	}
+	if m, ok := request.(interface{ GetTag() uint64 }); ok {
+		return tagged(rejected, m.GetTag())
 	}
 	return rejected
 }

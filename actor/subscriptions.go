@@ -83,8 +83,12 @@ func (s *subscription) give(ctx actor.Context, e *Entry) {
 	if e.Kind != node.EntryCommand {
 		return
 	}
+	f, err := parseFrame(e.Data)
+	if err != nil || f.kind == frameKindOpenSession {
+		return
+	}
 	tell(ctx.ActorSystem(), s.subscriber, &Applied{
-		Index: uint64(e.Index), Term: uint64(e.Term), PreviousIndex: uint64(s.previous), Command: e.Data,
+		Index: uint64(e.Index), Term: uint64(e.Term), PreviousIndex: uint64(s.previous), Command: f.command,
 	})
 	s.previous = e.Index
 }

@@ -215,6 +215,10 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 	}
 	switch c.kind {
 	case proposeCall:
+		if bytes := commandBytes(c.payload); bytes > r.cfg.CommandBytesMax {
+			c.reject(r.system, r.rejection(&node.CommandTooLargeError{Bytes: bytes, BytesMax: r.cfg.CommandBytesMax}))
+			return
+		}
 		if r.unapplied.Load() >= int64(r.cfg.UnappliedBytesMax) {
 			c.reject(r.system, overloadedRejection("the machine is behind by Config.UnappliedBytesMax; try again later"))
 			return
