@@ -16,7 +16,7 @@ type callKind uint8
 
 const (
 	proposeCall callKind = iota
-	openCall // of a session
+	openCall             // of a session
 	queryCall
 	changeCall
 	transferCall
@@ -55,6 +55,9 @@ type call struct {
 type asker interface {
 	// answered is called once, by whoever answers first, on its goroutine. It does not block.
 	answered(c *call, r reply)
+	// forwarded is called by a follower that passes the call on: leader is the one to ask next time, or nil
+	// if it cannot be reached by a PID. It does not block.
+	forwarded(leader *actor.PID)
 }
 
 // reply is what answers a call: index, term and result, or a rejection. The index of a session's opening is its name.

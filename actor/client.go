@@ -282,3 +282,5 @@ func (w *waiter) answered(_ *call, r reply) {
 	w.reply = r
 	close(w.done)
 }
+
+func (w *waiter) forwarded(*actor.PID) {}
