@@ -2,7 +2,6 @@ package raft
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"sync/atomic"
 
@@ -58,9 +57,10 @@ type (
 		bytesMax int
 	}
 	restoreSnapshot struct{ meta SnapshotMeta }
-	// takeSnapshot may have been asked for.
+	// takeSnapshot may have been asked for. first is the first index that the log has.
 	takeSnapshot struct {
 		meta  SnapshotMeta
+		first Index
 		asked *call
 	}
 	// subscribe is settled by the applier, which takes it, or by the raft actor, which stops before.
@@ -84,7 +84,8 @@ type applier struct {
 	// unapplied is lowered by what has been applied. The raft actor's.
 	unapplied *atomic.Int64
 	// applied is the index up to which the machine has applied.
-	applied Index
+	applied  Index
+	sessions sessions
 	// expected are the runs that somebody waits for, in the order in which they were accepted.
 	expected []*expect
 	// waiting are queries for an index that is not applied yet.
@@ -100,6 +101,7 @@ func newApplier(r *raftActor) *applier {
 	return &applier{
 		cfg: r.cfg, machine: r.machine, storage: r.storage, system: r.system,
 		owner: r.self, unapplied: &r.unapplied,
+		sessions: sessions{unpublished: unpublished{from: 1}},
 	}
 }
 
@@ -161,23 +163,65 @@ func (a *applier) apply(ctx actor.Context, entries []Entry) error {
 		if e.Index != a.applied+1 {
 			return fmt.Errorf("raft: applying index %d after %d", e.Index, a.applied)
 		}
-		var result []byte
+		r := reply{index: e.Index, term: e.Term}
 		if e.Kind == node.EntryCommand {
-			f, err := parseFrame(e.Data)
-			if err != nil {
+			var err error
+			if r, err = a.applyCommand(e); err != nil {
 				return err
-			}
-			result, err = a.machine.Apply(Command{Index: e.Index, Term: e.Term, Data: f.command})
-			if err != nil {
-				return fmt.Errorf("raft: the machine failed to apply index %d: %w", e.Index, err)
 			}
 		}
 		a.applied = e.Index
-		a.answer(e, reply{index: e.Index, term: e.Term, result: result})
+		a.answer(e, r)
 		a.subscriptions.applied(ctx, e)
 	}
 	a.serveWaiting()
 	return nil
+}
+
+// applyCommand has the machine apply a command, unless its session says that it has done so already.
+func (a *applier) applyCommand(e *Entry) (reply, error) {
+	f, err := parseFrame(e.Data)
+	if err != nil {
+		return reply{}, err
+	}
+	switch f.kind {
+	case frameKindOpenSession:
+		a.sessions.open(e.Index, &f)
+		return reply{index: e.Index, term: e.Term}, nil
+	case frameKindSessionCommand:
+		return a.applyOnce(e, &f)
+	default:
+		return a.applyNow(e, &f)
+	}
+}
+
+func (a *applier) applyNow(e *Entry, f *frame) (reply, error) {
+	result, err := a.machine.Apply(Command{Index: e.Index, Term: e.Term, Data: f.command})
+	if err != nil {
+		return reply{}, fmt.Errorf("raft: the machine failed to apply index %d: %w", e.Index, err)
+	}
+	return reply{index: e.Index, term: e.Term, result: result}, nil
+}
+
+// applyOnce answers a command of a session that has been applied before with what came of it then.
+func (a *applier) applyOnce(e *Entry, f *frame) (reply, error) {
+	verdict, known := a.sessions.judge(&f.sessionPlace)
+	if verdict == sessionApply {
+		r, err := a.applyNow(e, f)
+		if err == nil {
+			a.sessions.note(&f.sessionPlace, sessionResult{r.index, r.term, r.result})
+		}
+		return r, err
+	}
+	a.sessions.unpublished.note(e.Index)
+	switch verdict {
+	case sessionDuplicate:
+		return reply{index: known.index, term: known.term, result: known.result}, nil
+	case sessionGivenUp:
+		return reply{rejected: rejectGivenUp(f.sequence)}, nil
+	default:
+		return reply{rejected: rejectExpired(f.session)}, nil
+	}
 }
 
 // expect notes who waits. A change of members that was made long ago is answered at once.
@@ -298,10 +342,12 @@ func (a *applier) takeSnapshot(ctx actor.Context, m *takeSnapshot) error {
 		ctx.Send(a.owner, &snapshotEnded{meta: meta, asked: m.asked, err: err})
 		return nil
 	}
+	a.sessions.unpublished.forget(m.first)
+	header := stateHeader(&a.sessions)
 	ctx.Spawn(a.cfg.guardedProps(a.owner, func() actor.Actor {
 		return &snapshotter{
 			storage: a.storage, owner: a.owner, meta: meta, asked: m.asked,
-			view: view, stopping: &a.stopping,
+			header: header, view: view, stopping: &a.stopping,
 		}
 	}))
 	return nil
@@ -313,10 +359,15 @@ func (a *applier) restore(ctx actor.Context, meta SnapshotMeta) error {
 		return fmt.Errorf("raft: opening the snapshot at %d: %w", meta.Index, err)
 	}
 	defer state.Close()
-	if err := a.machine.Restore(io.NewSectionReader(state, 0, state.Size())); err != nil {
+	sessions, own, err := readState(state)
+	if err != nil {
+		return fmt.Errorf("raft: restoring the snapshot at %d: %w", meta.Index, err)
+	}
+	if err := a.machine.Restore(own); err != nil {
 		return fmt.Errorf("raft: the machine failed to restore the snapshot at %d: %w", meta.Index, err)
 	}
-	a.applied = meta.Index
+	sessions.unpublished.precede(&a.sessions.unpublished, a.applied)
+	a.sessions, a.applied = *sessions, meta.Index
 	a.subscriptions.restored(ctx, meta.Index)
 	ctx.Send(a.owner, &machineRestored{index: meta.Index})
 	a.serveWaiting()

@@ -45,8 +45,13 @@ type call struct {
 	tag    uint64
 	asker  asker
 
+	// hops counts the members that have passed it on: one at most. via is the leader that this member has
+	// passed it on to, or zero.
+	hops uint8
+	via  ID
+
 	answered atomic.Bool
-	// submitted: the node has been given the command. Unless the node turns it down it may stand in the
+	// submitted: the node, or the leader, has been given the command. Unless the node turns it down it may stand in the
 	// log, even if that step fails, so that it may be applied whatever happens now. Owned by the raft actor.
 	submitted bool
 }
@@ -143,10 +148,13 @@ func (c *call) outcome() Outcome {
 	}
 }
 
-// callOf makes a call of a request from an actor. What cannot be asked is a rejection.
+// callOf makes a call of a request. What cannot be asked is a rejection, and what needs no answer is neither.
 func callOf(request any, sender *actor.PID) (*call, *Rejected) {
-	if c, ok := request.(*call); ok {
-		return c, nil
+	switch m := request.(type) {
+	case *call:
+		return m, nil
+	case *Forward:
+		return m.call()
 	}
 	c := &call{sender: sender}
 	if m, ok := request.(interface{ GetTag() uint64 }); ok {
@@ -203,24 +211,6 @@ func (c *call) propose(m *Propose) *Rejected {
 	}
 	c.payload = frameSessionCommand(place, m.Command)
 	return nil
-}
-
-func changeOf(m *ChangeMembers) (node.Event, *Rejected) {
-	switch change := m.Change.(type) {
-	case *ChangeMembers_Add:
-		return &node.AddMember{
-			ID: ID(change.Add.GetId()), Address: change.Add.GetAddress(),
-			Incarnation: node.Incarnation(change.Add.GetIncarnation()),
-		}, nil
-	case *ChangeMembers_Promote:
-		return &node.Promote{ID: ID(change.Promote.GetId())}, nil
-	case *ChangeMembers_Demote:
-		return &node.Demote{ID: ID(change.Demote.GetId())}, nil
-	case *ChangeMembers_Remove:
-		return &node.RemoveMember{ID: ID(change.Remove.GetId())}, nil
-	default:
-		return nil, invalid("ChangeMembers names no change: set one of add, promote, demote and remove")
-	}
 }
 
 func invalid(format string, args ...any) *Rejected {

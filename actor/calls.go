@@ -17,7 +17,7 @@ type calls struct {
 // admit takes a call in, and sets its deadline. It tells whether there was room. There always is for what
 // runs the group: also a leader that is overloaded can be told to hand over.
 func (cs *calls) admit(c *call, clock int64, cfg Config) bool {
-	bounded := c.kind == proposeCall || c.kind == queryCall
+	bounded := c.kind == proposeCall || c.kind == openCall || c.kind == queryCall
 	if bounded && len(cs.open) >= cfg.PendingMax && !cs.makeRoom(cfg.PendingMax) {
 		return false
 	}
@@ -60,6 +60,15 @@ func (cs *calls) expire(system *actor.ActorSystem, clock int64) {
 	for _, c := range cs.open {
 		if c.deadline <= clock {
 			c.reject(system, pastDeadline(c))
+		}
+	}
+}
+
+// lose answers those that were passed on to a leader that cannot be reached.
+func (cs *calls) lose(system *actor.ActorSystem, leader ID) {
+	for _, c := range cs.open {
+		if c.via == leader {
+			c.reject(system, rejectUnreachable())
 		}
 	}
 }

@@ -79,6 +79,7 @@ type snapshotter struct {
 	owner   *actor.PID
 	meta    SnapshotMeta
 	asked   *call // who asked for the snapshot, or nil
+	header  []byte
 	view    View
 	// stopping: nobody wants it any more.
 	stopping *atomic.Bool
@@ -102,7 +103,7 @@ func (s *snapshotter) write() (handle any, err error) {
 	}
 	defer writer.Abort()
 	written := &notingWriter{to: writer, stopping: s.stopping}
-	if _, err := s.view.WriteTo(written); written.err != nil {
+	if err := s.writeState(written); written.err != nil {
 		return nil, &storageError{fmt.Errorf("raft: writing the snapshot at %d: %w", s.meta.Index, written.err)}
 	} else if err != nil {
 		return nil, fmt.Errorf("raft: the machine failed to write the snapshot at %d: %w", s.meta.Index, err)
@@ -111,6 +112,14 @@ func (s *snapshotter) write() (handle any, err error) {
 		return nil, &storageError{fmt.Errorf("raft: making the snapshot at %d durable: %w", s.meta.Index, err)}
 	}
 	return handle, nil
+}
+
+func (s *snapshotter) writeState(to io.Writer) error {
+	if _, err := to.Write(s.header); err != nil {
+		return err
+	}
+	_, err := s.view.WriteTo(to)
+	return err
 }
 
 // storageError is an error of the storage under a child. Unlike one of the machine, or of another

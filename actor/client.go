@@ -212,7 +212,7 @@ func (c *Client) follow(rejected *Rejected) bool {
 			return true
 		}
 		c.tryNext()
-	case Code_STOPPED:
+	case Code_STOPPED, Code_UNREACHABLE:
 		c.tryNext()
 	case Code_OVERLOADED, Code_TRANSFERRING, Code_CHANGE_IN_PROGRESS, Code_SUPERSEDED:
 	case Code_DEADLINE: // of the member: the caller's is its context's

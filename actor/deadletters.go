@@ -18,6 +18,9 @@ func (*Answer) IgnoreDeadLetterLogging() {}
 // IgnoreDeadLetterLogging keeps the command out of Proto.Actor's logs.
 func (*Applied) IgnoreDeadLetterLogging() {}
 
+// IgnoreDeadLetterLogging keeps the command out of Proto.Actor's logs.
+func (*Forward) IgnoreDeadLetterLogging() {}
+
 // IgnoreDeadLetterLogging keeps entries out of Proto.Actor's logs.
 func (*PeerEnvelope) IgnoreDeadLetterLogging() {}
 

@@ -48,12 +48,6 @@ func TestAMemberJoins(t *testing.T) {
 	if f.status(1).CommitIndex < changed.Index {
 		t.Error("answered before it is committed")
 	}
-	if r := f.ask(4, &Propose{}); true {
-		f.settle()
-		if got := f.rejected(r, Code_NOT_LEADER, Outcome_NOT_APPLIED); got.Leader != uint64(leader) {
-			t.Errorf("got %v", got)
-		}
-	}
 	if answer := done[*Answer](f, 4, &Query{}); number(answer.Result) != 1 {
 		t.Errorf("a learner answered %v", answer)
 	}

@@ -9,14 +9,25 @@ type outgoing struct{ envelopes []*PeerEnvelope }
 
 // add puts a message, which must not be the node's own any more, into its receiver's envelope.
 func (o *outgoing) add(m node.Message) {
-	to := m.Head().To
+	e := o.envelope(m.Head().From, m.Head().To)
+	e.Messages = append(e.Messages, m)
+}
+
+// forward puts a request into the leader's envelope.
+func (o *outgoing) forward(from, leader ID, f *Forward) {
+	e := o.envelope(from, leader)
+	e.Forwards = append(e.Forwards, f)
+}
+
+func (o *outgoing) envelope(from, to ID) *PeerEnvelope {
 	for _, e := range o.envelopes {
 		if e.To == to {
-			e.Messages = append(e.Messages, m)
-			return
+			return e
 		}
 	}
-	o.envelopes = append(o.envelopes, &PeerEnvelope{From: m.Head().From, To: to, Messages: []node.Message{m}})
+	e := &PeerEnvelope{From: from, To: to}
+	o.envelopes = append(o.envelopes, e)
+	return e
 }
 
 // flush sends what was gathered.

@@ -27,7 +27,7 @@ func (r *raftActor) perform(actions []node.Action) {
 		case *node.ReadEntries:
 			r.readEntries(a)
 		case *node.TakeSnapshot:
-			take := &takeSnapshot{meta: a.Meta}
+			take := &takeSnapshot{meta: a.Meta, first: r.storage.Log().FirstIndex()}
 			if r.asked != nil && r.asked.kind == snapshotCall {
 				take.asked = r.asked
 			}

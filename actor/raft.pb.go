@@ -108,6 +108,8 @@ const (
 	// The session is not known any more, or was never opened. This attempt has not been applied; an earlier one may have
 	// been. Open a new session for what is certain not to have been.
 	Code_SESSION_EXPIRED Code = 13
+	// The leader that the request was passed on to cannot be reached.
+	Code_UNREACHABLE Code = 14
 )
 
 // Enum value maps for Code.
@@ -127,6 +129,7 @@ var (
 		11: "INVALID",
 		12: "QUERY_FAILED",
 		13: "SESSION_EXPIRED",
+		14: "UNREACHABLE",
 	}
 	Code_value = map[string]int32{
 		"CODE_UNSPECIFIED":   0,
@@ -143,6 +146,7 @@ var (
 		"INVALID":            11,
 		"QUERY_FAILED":       12,
 		"SESSION_EXPIRED":    13,
+		"UNREACHABLE":        14,
 	}
 )
 
@@ -2471,7 +2475,7 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\x03tag\x18\a \x01(\x04R\x03tag**\n" +
 	"\vConsistency\x12\x10\n" +
 	"\fLINEARIZABLE\x10\x00\x12\t\n" +
-	"\x05LOCAL\x10\x01*\xf6\x01\n" +
+	"\x05LOCAL\x10\x01*\x87\x02\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -2490,7 +2494,8 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\x12\v\n" +
 	"\aINVALID\x10\v\x12\x10\n" +
 	"\fQUERY_FAILED\x10\f\x12\x13\n" +
-	"\x0fSESSION_EXPIRED\x10\r*@\n" +
+	"\x0fSESSION_EXPIRED\x10\r\x12\x0f\n" +
+	"\vUNREACHABLE\x10\x0e*@\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vNOT_APPLIED\x10\x01\x12\v\n" +

@@ -41,14 +41,28 @@ func (r *raftActor) rejection(err error) *Rejected {
 	return rejected
 }
 
-// pidOf is the raft actor of another member, as far as the configuration tells.
-func (r *raftActor) pidOf(id ID) *actor.PID {
-	address := r.self.Address
-	if m, ok := r.node.Configuration().Member(id); ok && m.Address != "" {
-		address = m.Address
-	}
-	return actor.NewPID(address, pidName(r.cfg.Group, id))
+// notLeader is the rejection of what the leader is to do.
+func (r *raftActor) notLeader() *Rejected {
+	return r.rejection(&node.NotLeaderError{Leader: r.node.Leader(), Term: r.node.Term()})
 }
+
+// pidOf is the raft actor of another member: in this actor system, or where the configuration places it if this
+// system takes part in remoting. Otherwise it is nil: the PID of another system in this process looks like one of ours.
+func (r *raftActor) pidOf(id ID) *actor.PID {
+	pid := actor.NewPID(r.self.Address, pidName(r.cfg.Group, id))
+	if _, here := r.system.ProcessRegistry.GetLocal(pid.Id); here {
+		return pid
+	}
+	m, _ := r.node.Configuration().Member(id)
+	if m.Address == "" || r.self.Address == localAddress {
+		return nil
+	}
+	pid.Address = m.Address
+	return pid
+}
+
+// localAddress is that of an actor system without remoting.
+const localAddress = "nonhost"
 
 // pidName is the name under which a raft actor lives.
 func pidName(group string, id ID) string { return fmt.Sprintf("raft/%s/%d", group, id) }
@@ -67,6 +81,28 @@ func pastDeadline(c *call) *Rejected {
 		detail = "the time is up, and whether it happens is not decided; it may still"
 	}
 	return &Rejected{Code: Code_DEADLINE, Outcome: c.outcome(), Detail: detail}
+}
+
+func rejectExpired(session uint64) *Rejected {
+	return &Rejected{
+		Code: Code_SESSION_EXPIRED, Outcome: Outcome_NOT_APPLIED,
+		Detail: fmt.Sprintf("session %d is not known any more, and this attempt has had no effect; an earlier one may have had one; "+
+			"open a new session", session),
+	}
+}
+
+func rejectGivenUp(sequence uint64) *Rejected {
+	return &Rejected{
+		Code: Code_SESSION_EXPIRED, Outcome: Outcome_UNKNOWN,
+		Detail: fmt.Sprintf("sequence %d is below the lowest unanswered one of its session; its result is not kept", sequence),
+	}
+}
+
+func rejectUnreachable() *Rejected {
+	return &Rejected{
+		Code: Code_UNREACHABLE, Outcome: Outcome_UNKNOWN, RetryAfterMs: retryAfterMs,
+		Detail: "the leader that the request was passed on to cannot be reached any more; whether it got it cannot be told",
+	}
 }
 
 func overloadedRejection(detail string) *Rejected {

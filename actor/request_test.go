@@ -59,27 +59,6 @@ func TestManyProposalsOfOneTurnKeepTheirOrder(t *testing.T) {
 	f.agree(1, 2, 3)
 }
 
-func TestNotLeaderNamesTheLeader(t *testing.T) {
-	f, leader := newGroup(t)
-	follower := f.others(leader)[0]
-	for name, request := range map[string]any{
-		"propose":  &Propose{},
-		"add":      &ChangeMembers{Change: &ChangeMembers_Add{Add: &AddMember{Id: 7}}},
-		"promote":  &ChangeMembers{Change: &ChangeMembers_Promote{Promote: &PromoteMember{Id: 7}}},
-		"demote":   &ChangeMembers{Change: &ChangeMembers_Demote{Demote: &DemoteMember{Id: 7}}},
-		"remove":   &ChangeMembers{Change: &ChangeMembers_Remove{Remove: &RemoveMember{Id: 7}}},
-		"transfer": &TransferLeadership{Target: uint64(follower)},
-	} {
-		in := f.ask(follower, request)
-		f.settle()
-		r := f.rejected(in, Code_NOT_LEADER, Outcome_NOT_APPLIED)
-		if r.Leader != uint64(leader) || r.LeaderPid.GetId() != Name("g", leader) ||
-			r.LeaderPid.GetAddress() != fmt.Sprintf("host-%d", leader) {
-			t.Errorf("%s: leader %d at %v, want %d at host-%d", name, r.Leader, r.LeaderPid, leader, leader)
-		}
-	}
-}
-
 func TestNotLeaderWithoutALeaderSaysWhenToTryAgain(t *testing.T) {
 	f := newFixture(t, 1, 2, 3)
 	f.spawnFounders()

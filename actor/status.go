@@ -98,6 +98,10 @@ func overloaded(request any) any {
 		c.reject(nil, rejected)
 		return nil
 	}
+	if f, ok := request.(*Forward); ok {
+		f.answered(&call{}, reply{rejected: rejected})
+		return nil
+	}
 	if m, ok := request.(interface{ GetTag() uint64 }); ok {
 		return tagged(rejected, m.GetTag())
 	}

@@ -34,12 +34,14 @@ type Link interface {
 	Leave()
 }
 
-// PeerEnvelope is what one member sends another at once: all messages of a turn, or a part of a
+// PeerEnvelope is what one member sends another at once: all messages and forwarded requests of a turn, or a part of a
 // snapshot.
 type PeerEnvelope struct {
 	Group    string
 	From, To ID
 	Messages []node.Message
+	// Forwards are requests that the leader is to do.
+	Forwards []*Forward
 	// Chunk is a part of a snapshot, or nil, and Ack answers one.
 	Chunk *SnapshotChunk
 	Ack   *SnapshotAck
@@ -133,7 +135,12 @@ func (l *memoryLink) Send(to ID, _ string, envelope *PeerEnvelope) {
 	defer l.transport.mu.RUnlock()
 	if peer := l.transport.members[memberKey{l.key.group, to}]; peer != nil {
 		peer.inbox.Deliver(envelope)
-	} else if l.transport.members[l.key] == l {
+		return
+	}
+	for _, f := range envelope.Forwards {
+		f.Drop()
+	}
+	if l.transport.members[l.key] == l {
 		l.inbox.Unreachable(to)
 	}
 }

@@ -45,8 +45,17 @@ type (
 // memberInbox queues what the transport has for this member.
 type memberInbox struct{ box *mailbox.Mailbox }
 
-func (i memberInbox) Deliver(e *PeerEnvelope) { i.box.PostUserMessage(e) }
-func (i memberInbox) Unreachable(id ID)       { i.box.PostUserMessage(peerUnreachable{id: id}) }
+// Deliver queues requests as requests, so that they are answered if there is no room for them.
+func (i memberInbox) Deliver(e *PeerEnvelope) {
+	for _, f := range e.Forwards {
+		i.box.PostUserMessage(f)
+	}
+	if len(e.Messages) > 0 || e.Chunk != nil || e.Ack != nil {
+		i.box.PostUserMessage(e)
+	}
+}
+
+func (i memberInbox) Unreachable(id ID) { i.box.PostUserMessage(peerUnreachable{id: id}) }
 
 // requestBytesMin is what a request counts beside its payload.
 const requestBytesMin = 64
@@ -61,6 +70,8 @@ func classify(message any) (lane mailbox.Lane, bytes int) {
 		return mailbox.Control, 0
 	case *call:
 		return mailbox.Request, requestBytesMin + len(m.payload)
+	case *Forward:
+		return mailbox.Request, m.bytes()
 	case *Propose:
 		return mailbox.Request, requestBytesMin + len(m.Command)
 	case *Query:
@@ -146,6 +157,7 @@ func (r *raftActor) control(message any) {
 		r.step(&m.event)
 	case peerUnreachable:
 		r.step(&node.Unreachable{Peer: m.id})
+		r.calls.lose(r.system, m.id)
 	case *logWanted:
 		r.serveLog(m)
 	case *sendingEnded:
@@ -201,27 +213,51 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 		r.work.add(&unsubscribe{subscriber: orSender(m.Subscriber, sender)})
 		return
 	}
-	c, rejected := callOf(request, sender)
-	if rejected != nil {
-		r.reply(sender, rejected)
-		return
-	}
-	if c.answered.Load() {
+	c := r.callOf(request, sender)
+	if c == nil || c.answered.Load() {
 		return // nobody waits for it any more
 	}
 	if !r.calls.admit(c, r.clock, r.cfg) {
 		c.reject(r.system, overloadedRejection("as many requests wait as Config.PendingMax allows; try again later"))
 		return
 	}
-	switch c.kind {
-	case proposeCall:
+	if c.isForLeader() && r.node.Role() != node.Leader {
+		r.forward(c)
+		return
+	}
+	r.take(c)
+}
+
+// callOf makes a call of a request, or answers it at once.
+func (r *raftActor) callOf(request any, sender *actor.PID) *call {
+	c, rejected := callOf(request, sender)
+	if rejected == nil && c != nil && c.kind == proposeCall {
 		if bytes := commandBytes(c.payload); bytes > r.cfg.CommandBytesMax {
 			c.reject(r.system, r.rejection(&node.CommandTooLargeError{Bytes: bytes, BytesMax: r.cfg.CommandBytesMax}))
-			return
+			return nil
 		}
+	}
+	if rejected == nil {
+		return c
+	}
+	if f, ok := request.(*Forward); ok {
+		f.answered(&call{}, reply{rejected: rejected})
+	} else {
+		r.reply(sender, rejected)
+	}
+	return nil
+}
+
+// take does what is asked of this member itself.
+func (r *raftActor) take(c *call) {
+	switch c.kind {
+	case proposeCall, openCall:
 		if r.unapplied.Load() >= int64(r.cfg.UnappliedBytesMax) {
 			c.reject(r.system, overloadedRejection("the machine is behind by Config.UnappliedBytesMax; try again later"))
 			return
+		}
+		if c.kind == openCall {
+			c.payload = frameOpenSession(r.cfg.SessionsMax, r.cfg.SessionBytesMax)
 		}
 		r.proposals = append(r.proposals, c)
 	case queryCall:
@@ -249,12 +285,9 @@ func (r *raftActor) turnDown(request any, sender *actor.PID) {
 	case *GetStatus:
 		r.reply(sender, rejectStopped(&call{kind: queryCall}))
 	default:
-		c, rejected := callOf(request, sender)
-		if rejected != nil {
-			r.reply(sender, rejected)
-			return
+		if c := r.callOf(request, sender); c != nil {
+			c.reject(r.system, rejectStopped(c))
 		}
-		c.reject(r.system, rejectStopped(c))
 	}
 }
 
