@@ -88,6 +88,8 @@ type applier struct {
 	sessions sessions
 	// expected are the runs that somebody waits for, in the order in which they were accepted.
 	expected []*expect
+	// covered wait for the snapshot that is about to be restored: it may tell what became of them.
+	covered []*settle
 	// waiting are queries for an index that is not applied yet.
 	waiting       []*queriesReady
 	subscriptions subscriptions
@@ -134,7 +136,11 @@ func (a *applier) do(ctx actor.Context, item any) error {
 	case *expect:
 		a.expect(item)
 	case *settle:
-		a.settle(item)
+		if item.code == Code_SNAPSHOT_COVERS {
+			a.covered = append(a.covered, item)
+		} else {
+			a.settle(item)
+		}
 	case *queriesReady:
 		a.serveOrWait(item)
 	case *readEntries:
@@ -255,13 +261,8 @@ func (a *applier) answer(e *Entry, r reply) {
 	}
 }
 
-// settle answers those who wait in vain.
+// settle answers those who wait for what will not be applied here.
 func (a *applier) settle(s *settle) {
-	rejected := &Rejected{Code: s.code, Outcome: Outcome_NOT_APPLIED, Detail: "another entry has been committed in its place"}
-	if s.code == Code_SNAPSHOT_COVERS {
-		rejected.Outcome = Outcome_UNKNOWN
-		rejected.Detail = "a snapshot of the leader covers its place in the log; whether it was applied cannot be told"
-	}
 	kept := a.expected[:0]
 	for _, run := range a.expected {
 		end := run.first + Index(len(run.calls)) // the index behind the last
@@ -271,7 +272,7 @@ func (a *applier) settle(s *settle) {
 		}
 		for i, c := range run.calls {
 			if at := run.first + Index(i); at >= s.first && at <= s.last {
-				c.reject(a.system, rejected)
+				c.answer(a.system, a.settled(c, s.code))
 			}
 		}
 		if end > s.last+1 {
@@ -285,6 +286,23 @@ func (a *applier) settle(s *settle) {
 	}
 	clear(a.expected[len(kept):])
 	a.expected = kept
+}
+
+// settled is what becomes of a call whose entry is not applied here: another one is in its place or, in the machine
+// that has just been restored, a snapshot, whose sessions tell of their commands.
+func (a *applier) settled(c *call, code Code) reply {
+	if code == Code_SUPERSEDED {
+		return reply{rejected: rejectSuperseded()}
+	}
+	if f, err := parseFrame(c.payload); err == nil && f.kind == frameKindSessionCommand {
+		switch verdict, known := a.sessions.find(&f.sessionPlace); verdict {
+		case sessionDuplicate:
+			return reply{index: known.index, term: known.term, result: known.result}
+		case sessionApply:
+			return reply{rejected: rejectNotCovered()}
+		}
+	}
+	return reply{rejected: rejectCovered()}
 }
 
 // serveOrWait answers queries whose index has been applied, and keeps the others.
@@ -368,6 +386,10 @@ func (a *applier) restore(ctx actor.Context, meta SnapshotMeta) error {
 	}
 	sessions.unpublished.precede(&a.sessions.unpublished, a.applied)
 	a.sessions, a.applied = *sessions, meta.Index
+	for _, s := range a.covered {
+		a.settle(s)
+	}
+	a.covered = nil
 	a.subscriptions.restored(ctx, meta.Index)
 	ctx.Send(a.owner, &machineRestored{index: meta.Index})
 	a.serveWaiting()

@@ -27,7 +27,7 @@ const (
 // applier, which has its result, both may answer it: the first one does.
 type call struct {
 	kind callKind
-	// payload is the command, framed, or the question. The raft actor forgets a command once it is appended.
+	// payload is the command, framed, or the question.
 	payload []byte
 	// change is the event that a change of members, a transfer or a snapshot asks for.
 	change node.Event

@@ -83,6 +83,26 @@ func pastDeadline(c *call) *Rejected {
 	return &Rejected{Code: Code_DEADLINE, Outcome: c.outcome(), Detail: detail}
 }
 
+func rejectSuperseded() *Rejected {
+	return &Rejected{
+		Code: Code_SUPERSEDED, Outcome: Outcome_NOT_APPLIED, Detail: "another entry has been committed in its place",
+	}
+}
+
+func rejectCovered() *Rejected {
+	return &Rejected{
+		Code: Code_SNAPSHOT_COVERS, Outcome: Outcome_UNKNOWN,
+		Detail: "a snapshot of the leader covers its place in the log; whether it was applied cannot be told",
+	}
+}
+
+func rejectNotCovered() *Rejected {
+	return &Rejected{
+		Code: Code_SNAPSHOT_COVERS, Outcome: Outcome_NOT_APPLIED,
+		Detail: "a snapshot of the leader covers its place in the log, and its session says that it is not in it",
+	}
+}
+
 func rejectExpired(session uint64) *Rejected {
 	return &Rejected{
 		Code: Code_SESSION_EXPIRED, Outcome: Outcome_NOT_APPLIED,

@@ -79,10 +79,22 @@ func (t *sessions) judge(p *sessionPlace) (sessionVerdict, sessionResult) {
 	}
 	t.use(s)
 	t.settle(s, p.lowest)
-	if p.sequence < s.lowest {
+	return s.find(p.sequence)
+}
+
+// find tells what is known of a command, and changes nothing.
+func (t *sessions) find(p *sessionPlace) (sessionVerdict, sessionResult) {
+	if s := t.byID[p.session]; s != nil {
+		return s.find(p.sequence)
+	}
+	return sessionExpired, sessionResult{}
+}
+
+func (s *session) find(sequence uint64) (sessionVerdict, sessionResult) {
+	if sequence < s.lowest {
 		return sessionGivenUp, sessionResult{}
 	}
-	if k := p.sequence - s.lowest; k < uint64(len(s.results)) && s.results[k].index != 0 {
+	if k := sequence - s.lowest; k < uint64(len(s.results)) && s.results[k].index != 0 {
 		return sessionDuplicate, s.results[k]
 	}
 	return sessionApply, sessionResult{}

@@ -315,7 +315,7 @@ func (r *raftActor) submitProposals() {
 	}
 	for _, c := range r.proposals {
 		r.propose.Commands = append(r.propose.Commands, c.payload)
-		c.payload, c.submitted = nil, true
+		c.submitted = true
 	}
 	r.step(&r.propose)
 	clear(r.propose.Commands)
