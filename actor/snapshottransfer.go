@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -17,6 +18,8 @@ import (
 const (
 	chunkBytes   = 256 << 10
 	windowChunks = 8
+	// A receiver whose storage hangs is sent its window again and again; no more than this waits for it.
+	waitingChunksMax = 2 * windowChunks
 	resendTicks  = 10
 	giveUpTicks  = 100
 )
@@ -41,6 +44,8 @@ type transferring struct {
 	transfer uint64
 	// done: what was received is durable.
 	done bool
+	// waiting counts chunks on their way to the receiver's child. Lowered by the child.
+	waiting atomic.Int64
 }
 
 // Between the raft actor and the children.
@@ -137,6 +142,10 @@ func (r *raftActor) chunkArrived(e *PeerEnvelope) {
 		return
 	}
 	if s.receives(e) {
+		if s.receiver.waiting.Add(1) > waitingChunksMax {
+			s.receiver.waiting.Add(-1) // its storage is slow; what is not acknowledged comes again
+			return
+		}
 		r.system.Root.Send(s.receiver.pid, c)
 		return
 	}
@@ -332,6 +341,7 @@ func (s *snapshotReceiver) Receive(ctx actor.Context) {
 		}
 		s.writer = writer
 	case *SnapshotChunk:
+		s.now.waiting.Add(-1)
 		s.silent = 0
 		s.take(ctx, m)
 	case transferTick:

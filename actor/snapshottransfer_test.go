@@ -5,6 +5,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"example.com/raftactor/node"
 )
 
 // A lag is a group of which one member is too far behind for the log, so that it needs a snapshot whose state has
@@ -336,3 +340,32 @@ func TestAChunkThatNobodyWaitsForIsTurnedDown(t *testing.T) {
 		t.Error("the follower has stopped")
 	}
 }
+
+// A receiver whose storage hangs is sent what it does not acknowledge again and again.
+func TestChunksForAReceiverThatHangsAreBounded(t *testing.T) {
+	system := quietSystem()
+	hangs := newInbox(system)
+	r := &raftActor{system: system}
+	r.snapshots.receiver = &transferring{pid: hangs.pid, peer: 2, transfer: 5}
+	chunk := &SnapshotChunk{Offer: &node.InstallSnapshot{Header: node.Header{From: 2}}, Transfer: 5, Size: 10}
+	for range 1000 {
+		r.chunkArrived(&PeerEnvelope{From: 2, Chunk: chunk})
+	}
+	if n := len(hangs.all()); n != waitingChunksMax {
+		t.Errorf("%d chunks wait, want %d", n, waitingChunksMax)
+	}
+	s := &snapshotReceiver{now: r.snapshots.receiver, received: 1, send: func(ID, string, *PeerEnvelope) {}}
+	s.Receive(messageContext{message: chunk}) // it has some time
+	r.chunkArrived(&PeerEnvelope{From: 2, Chunk: chunk})
+	if n := len(hangs.all()); n != waitingChunksMax+1 {
+		t.Errorf("%d chunks have been passed on after one was taken, want %d", n, waitingChunksMax+1)
+	}
+}
+
+// messageContext is the context of an actor that looks at nothing but its message.
+type messageContext struct {
+	actor.Context
+	message any
+}
+
+func (c messageContext) Message() any { return c.message }
