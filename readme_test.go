@@ -2,8 +2,7 @@ package raftactor_test
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -17,27 +16,18 @@ func TestReadmeProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(readme), "```go\n")
-	program, _, closed := strings.Cut(rest, "```")
-	if !ok || !closed {
+	blocks := blocksOf(string(readme))
+	k := slices.IndexFunc(blocks, func(b block) bool { return b.language == "go" })
+	if k < 0 {
 		t.Fatal("README.md has no block of Go")
 	}
+	program := blocks[k].text
 	if lines := strings.Count(program, "\n"); lines > readmeProgramLinesMax {
 		t.Errorf("the program has %d lines, want at most %d", lines, readmeProgramLinesMax)
 	}
-	_, rest, _ = strings.Cut(string(readme), "It prints `")
+	_, rest, _ := strings.Cut(string(readme), "It prints `")
 	want, _, _ := strings.Cut(rest, "`")
-	file := filepath.Join(t.TempDir(), "main.go")
-	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	run := exec.Command("go", "run", file) // in this directory, so that it finds the module
-	run.Stderr = os.Stderr
-	out, err := run.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := strings.TrimSpace(string(out)); got != want || want == "" {
+	if got := runProgram(t, program); got != want || want == "" {
 		t.Errorf("the program prints %q, want %q", got, want)
 	}
 }
