@@ -340,6 +340,10 @@ func (a *applier) serve(c *call) {
 	if c.answered.Load() {
 		return // its time is up
 	}
+	if c.kind == readyCall {
+		c.answer(a.system, reply{index: a.applied})
+		return
+	}
 	result, err := a.machine.Query(c.payload)
 	if err != nil {
 		c.reject(a.system, &Rejected{Code: Code_QUERY_FAILED, Outcome: Outcome_NOT_APPLIED, Detail: err.Error()})
