@@ -13,8 +13,6 @@ import (
 // work is what a turn of the raft actor has for the applier, in order.
 type work struct{ items []any }
 
-func newWork() *work { return &work{} }
-
 func (w *work) add(item any) { w.items = append(w.items, item) }
 
 // flush hands the turn's work over.
@@ -120,6 +118,7 @@ func (a *applier) Receive(ctx actor.Context) {
 				fail(ctx, a.owner, err)
 			}
 		}
+		m.recycle()
 	case *actor.Terminated:
 		a.subscriptions.forget(ctx, m.Who)
 	case *actor.Stopping:
@@ -132,6 +131,7 @@ func (a *applier) do(ctx actor.Context, item any) error {
 	switch item := item.(type) {
 	case *applyRun:
 		defer a.unapplied.Add(-item.bytes)
+		defer item.recycle()
 		return a.apply(ctx, item.entries)
 	case *expect:
 		a.expect(item)
@@ -253,6 +253,7 @@ func (a *applier) answer(e *Entry, r reply) {
 		run.calls[e.Index-run.first].answer(a.system, r)
 		if e.Index == last {
 			a.expected = slices.Delete(a.expected, k, k+1)
+			run.recycle()
 			k--
 		}
 		if e.Kind == node.EntryCommand {
@@ -339,6 +340,10 @@ func (a *applier) serveWaiting() {
 func (a *applier) serve(c *call) {
 	if c.answered.Load() {
 		return // its time is up
+	}
+	if c.kind == readyCall {
+		c.answer(a.system, reply{index: a.applied})
+		return
 	}
 	result, err := a.machine.Query(c.payload)
 	if err != nil {

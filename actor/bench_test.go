@@ -114,27 +114,6 @@ func BenchmarkQuery(b *testing.B) {
 	}
 }
 
-// BenchmarkClientPropose is what a goroutine pays.
-func BenchmarkClientPropose(b *testing.B) {
-	system, leader := benchGroup(b)
-	c := NewClient(system, leader)
-	defer c.Close()
-	command := make([]byte, 16)
-	if _, err := c.Propose(b.Context(), command); err != nil { // waits for the first election
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if _, err := c.Propose(b.Context(), command); err != nil {
-				b.Error(err)
-				return
-			}
-		}
-	})
-}
-
 // BenchmarkPendingMaxReached is what it costs to turn a request down while as many wait as may.
 func BenchmarkPendingMaxReached(b *testing.B) {
 	cfg := Config{}.withDefaults()

@@ -18,6 +18,7 @@ const (
 	proposeCall callKind = iota
 	openCall             // of a session
 	queryCall
+	readyCall // a query without a question: has everything been applied?
 	changeCall
 	transferCall
 	snapshotCall
@@ -133,10 +134,13 @@ func (c *call) reject(system *actor.ActorSystem, rejected *Rejected) {
 	c.answer(system, reply{rejected: rejected})
 }
 
+// hasEffect tells whether the call is more than a question.
+func (c *call) hasEffect() bool { return c.kind != queryCall && c.kind != readyCall }
+
 // outcome says whether a call that is given up may still have its effect.
 func (c *call) outcome() Outcome {
 	switch {
-	case c.kind == queryCall:
+	case !c.hasEffect():
 		return Outcome_NOT_APPLIED
 	case c.kind == proposeCall || c.kind == openCall || c.kind == changeCall:
 		if c.submitted {

@@ -4,283 +4,249 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
-	"strconv"
-	"strings"
+	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/eventstream"
+	"github.com/hashicorp/go-hclog"
 
-	"example.com/raftactor/node"
+	"example.com/raftactor/mailbox"
+	"example.com/raftactor/timer"
 )
 
 // Client asks a group on behalf of goroutines. It knows some of the group's raft actors, finds the leader
-// from any of them, and follows it. It is safe for concurrent use. Close it when it is not needed any
-// more.
+// from any of them, and follows it. It is safe for concurrent use, and has one goroutine however many requests
+// are under way. Close it when it is not needed any more.
 //
-// Every method waits until its context is done at the longest. What was certainly not done is tried
-// again until then. An error matches [ErrNotApplied] if the request had no effect, and [ErrUnknown] if it
-// may have had one, or may yet have it; the latter is not tried again, since it could happen twice.
+// Commands are proposed in a session, which the first of them opens: each is applied once at most, however
+// often it has to be sent. So a request is sent again, after a pause and to another member if need be, until
+// it has an answer or its context is done. A context that is never done has it tried for ever.
+//
+// An error matches [ErrNotApplied] if the request had no effect and will have none, and [ErrUnknown] if it may
+// have had one, or may yet have it. If the group has said why, it is a [*RejectedError], too.
+//
+// Requests that are under way at the same time may be carried out in any order: those of one goroutine are
+// sent in the order of the calls, but one that has to be sent again is late.
 type Client struct {
-	system      *actor.ActorSystem
-	members     []*actor.PID
-	leader      atomic.Pointer[actor.PID]
-	next        atomic.Uint64
-	deadLetters *eventstream.Subscription
+	system  *actor.ActorSystem
+	members []*actor.PID
+	logger  hclog.Logger
+	// route is the raft actor to ask: the leader as far as it is known. Nil if there are no members.
+	route atomic.Pointer[actor.PID]
+	// proposals are under way in sessions, or without; other requests are apart from them, so that the lowest
+	// unanswered sequence waits for proposals only.
+	proposals, others flight
+	courier           *courier
+	deadLetters       *eventstream.Subscription
+	closing           sync.Once
 }
 
-// NewClient makes a client of the group to which the raft actors belong. One is enough; with more of
-// them it finds a leader when that one is gone. The leader must be reached from system: as long as
-// followers do not forward, and without remoting, that is a leader in the same actor system. One client
-// serves any number of goroutines.
+// ClientConfig says how a client behaves. The zero value of a field means its default.
+type ClientConfig struct {
+	// Members are raft actors of the group. One is enough; with more of them the client finds a leader when
+	// that one is gone. Required.
+	Members []*actor.PID
+	// NoSession has commands proposed without a session: one whose outcome is unknown is not sent again, since
+	// it could be applied twice.
+	NoSession bool
+	// InFlightMax limits the proposals under way, and as many other requests. Who wants more waits for room.
+	// Default 4,096, at most 65,535.
+	InFlightMax int
+	// Timer is the source of ticks. Default: one for all of the process.
+	Timer timer.Source
+	// Logger gets what the client has to say. Default: the actor system's own logger.
+	Logger hclog.Logger
+
+	// seed of the pauses between attempts. Zero: drawn at random.
+	seed uint64
+	// scheduler runs the client's courier under a test's control. Nil: a goroutine does.
+	scheduler *mailbox.Scheduler
+}
+
+const inFlightMaxDefault = 1 << 12
+
+// Validate reports every fault of the configuration, and changes nothing.
+func (c ClientConfig) Validate() error {
+	var faults []error
+	if len(c.Members) == 0 {
+		faults = append(faults, errors.New("raft: client config: Members is empty: name a raft actor of the group, as Spawn returns it"))
+	}
+	if slices.Contains(c.Members, nil) {
+		faults = append(faults, errors.New("raft: client config: Members has a nil PID"))
+	}
+	if c.InFlightMax < 0 || c.InFlightMax >= sessionWindow {
+		faults = append(faults, fmt.Errorf("raft: client config: InFlightMax is %d: it takes 1 to %d; 0 means the default",
+			c.InFlightMax, sessionWindow-1))
+	}
+	return errors.Join(faults...)
+}
+
+// NewClient makes a client of the group to which the raft actors belong, with the defaults of [ClientConfig].
+// A client that is given no members is of no use: all it does is an error.
 func NewClient(system *actor.ActorSystem, members ...*actor.PID) *Client {
-	c := &Client{system: system, members: slices.Clone(members)}
-	c.deadLetters = system.EventStream.Subscribe(func(event any) {
-		letter, ok := event.(*actor.DeadLetterEvent)
-		if !ok {
-			return
-		}
-		switch m := letter.Message.(type) {
-		case *call:
-			m.reject(system, &Rejected{
-				Code: Code_STOPPED, Outcome: Outcome_NOT_APPLIED,
-				Detail: fmt.Sprintf("there is no actor %s any more", letter.PID.GetId()),
-			})
-		case *statusCall:
-			m.answer(nil)
-		}
-	})
+	return newClient(system, ClientConfig{Members: members})
+}
+
+// NewClientWithConfig makes a client of a group. An error names every fault of cfg.
+func NewClientWithConfig(system *actor.ActorSystem, cfg ClientConfig) (*Client, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return newClient(system, cfg), nil
+}
+
+func newClient(system *actor.ActorSystem, cfg ClientConfig) *Client {
+	if cfg.InFlightMax == 0 {
+		cfg.InFlightMax = inFlightMaxDefault
+	}
+	if cfg.seed == 0 {
+		cfg.seed = rand.Uint64()
+	}
+	if cfg.Timer == nil {
+		cfg.Timer = sharedTimer()
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = newSlogAdapter(system.Logger())
+	}
+	c := &Client{
+		system: system, members: slices.Clone(cfg.Members), logger: cfg.Logger.Named("raft").Named("client"),
+		proposals: newFlight(cfg.InFlightMax, !cfg.NoSession), others: newFlight(cfg.InFlightMax, false),
+	}
+	if len(c.members) > 0 {
+		c.route.Store(c.members[0])
+	}
+	c.courier = newCourier(c, cfg)
+	c.deadLetters = system.EventStream.Subscribe(c.deadLetter)
 	return c
 }
 
-// Close frees what the client holds. Calls that are under way are not ended.
-func (c *Client) Close() { c.system.EventStream.Unsubscribe(c.deadLetters) }
+// deadLetter answers what was sent to an actor that is gone.
+func (c *Client) deadLetter(event any) {
+	letter, ok := event.(*actor.DeadLetterEvent)
+	if !ok {
+		return
+	}
+	switch m := letter.Message.(type) {
+	case *call:
+		m.reject(c.system, &Rejected{
+			Code: Code_STOPPED, Outcome: Outcome_NOT_APPLIED,
+			Detail: fmt.Sprintf("there is no actor %s any more", letter.PID.GetId()),
+		})
+	case *statusCall:
+		m.answer(nil)
+	}
+}
 
-// Result is what became of a command.
+// Close ends the client. What is under way ends with [ErrClosed], as soon as callbacks let it; Close does not
+// wait for that. It may be called again, and from a callback.
+func (c *Client) Close() {
+	c.closing.Do(func() {
+		c.proposals.close()
+		c.others.close()
+		c.system.EventStream.Unsubscribe(c.deadLetters)
+		c.system.Root.Stop(c.courier.self)
+	})
+}
+
+// Result is what became of a command, or the answer to a query.
 type Result struct {
-	// Index and Term are where it stands in the log.
+	// Index is where the command stands in the log, and for a query the index up to which the machine had
+	// applied: a query of any member with that as its least index sees at least the same.
 	Index Index
-	Term  Term
-	// Data is what the machine returned.
+	// Term is that of the command.
+	Term Term
+	// Data is what the machine returned. It may be shared, and must not be changed.
 	Data []byte
 }
 
-// Propose has a command applied by the machines of all members, and returns what the machine of the
-// leader returned. The command must not be changed afterwards.
+// Propose has a command applied by the machines of all members, and returns what the machine returned. The
+// command is copied.
 func (c *Client) Propose(ctx context.Context, command []byte) (Result, error) {
-	r, err := c.retry(ctx, "proposing", func() *call { return &call{kind: proposeCall, payload: frameCommand(command)} })
-	return Result{Index: r.index, Term: r.term, Data: r.result}, err
+	o := &op{call: call{kind: proposeCall}, client: c, flight: &c.proposals, ctx: ctx}
+	return c.do(o, command)
+}
+
+// ProposeAsync has a command applied, and does not wait for that: done is called with what Propose would return,
+// exactly once, unless ProposeAsync returns an error. Then nothing was proposed, and done is not called.
+//
+// It waits for room as long as InFlightMax proposals are under way, which keeps a fast producer in check. The
+// command is copied.
+//
+// All calls of done come from one goroutine of the client, one at a time, in the order of the answers. They must
+// not block, or no answer goes on: in particular they propose with [Client.TryProposeAsync]. A panic in one is
+// logged and otherwise ignored. When ctx is done, done is called within some 10 ms.
+func (c *Client) ProposeAsync(ctx context.Context, command []byte, done func(Result, error)) error {
+	return c.proposeAsync(ctx, command, done, true)
+}
+
+// TryProposeAsync is ProposeAsync for those who must not wait: if there is no room, it returns an error that
+// matches [ErrOverloaded]. The proposal that a callback is called for takes no room any more.
+func (c *Client) TryProposeAsync(ctx context.Context, command []byte, done func(Result, error)) error {
+	return c.proposeAsync(ctx, command, done, false)
+}
+
+func (c *Client) proposeAsync(ctx context.Context, command []byte, done func(Result, error), wait bool) error {
+	o := &op{call: call{kind: proposeCall}, client: c, flight: &c.proposals, ctx: ctx, done: done}
+	return c.begin(o, command, wait)
 }
 
 // Query asks the machine of a member. The answer sees everything that was acknowledged to anybody before
 // the call (linearizable).
-func (c *Client) Query(ctx context.Context, payload []byte) ([]byte, error) {
-	r, err := c.retry(ctx, "querying", func() *call { return &call{kind: queryCall, payload: payload} })
-	return r.result, err
+func (c *Client) Query(ctx context.Context, payload []byte) (Result, error) {
+	return c.ask(ctx, &op{call: call{kind: queryCall}, payload: payload})
 }
 
 // QueryLocal asks the machine of a member about what that member has applied, at least up to minIndex. The
 // answer may be out of date.
-func (c *Client) QueryLocal(ctx context.Context, payload []byte, minIndex Index) ([]byte, error) {
-	r, err := c.retry(ctx, "querying", func() *call {
-		return &call{kind: queryCall, payload: payload, local: true, min: minIndex}
-	})
-	return r.result, err
+func (c *Client) QueryLocal(ctx context.Context, payload []byte, minIndex Index) (Result, error) {
+	return c.ask(ctx, &op{call: call{kind: queryCall, local: true, min: minIndex}, payload: payload})
 }
 
-// AddMember adds a learner to the group. Start its actor, with no Config.Members, before or after.
-func (c *Client) AddMember(ctx context.Context, id ID, address string) error {
-	return c.change(ctx, "adding a member", func() node.Event { return &node.AddMember{ID: id, Address: address} })
+// ask makes a request that is no proposal.
+func (c *Client) ask(ctx context.Context, o *op) (Result, error) {
+	o.client, o.flight, o.ctx = c, &c.others, ctx
+	return c.do(o, nil)
 }
 
-// Promote makes a learner that has caught up a voter. As long as it has not, it is refused.
-func (c *Client) Promote(ctx context.Context, id ID) error {
-	return c.change(ctx, "promoting a member", func() node.Event { return &node.Promote{ID: id} })
-}
-
-// Demote makes a voter a learner.
-func (c *Client) Demote(ctx context.Context, id ID) error {
-	return c.change(ctx, "demoting a member", func() node.Event { return &node.Demote{ID: id} })
-}
-
-// RemoveMember removes a member from the group. Its actor goes on until it is stopped.
-func (c *Client) RemoveMember(ctx context.Context, id ID) error {
-	return c.change(ctx, "removing a member", func() node.Event { return &node.RemoveMember{ID: id} })
-}
-
-func (c *Client) change(ctx context.Context, doing string, change func() node.Event) error {
-	_, err := c.retry(ctx, doing, func() *call { return &call{kind: changeCall, change: change()} })
-	return err
-}
-
-// TransferLeadership has the leader hand over to a voter.
-func (c *Client) TransferLeadership(ctx context.Context, target ID) error {
-	_, err := c.retry(ctx, "transferring leadership", func() *call {
-		return &call{kind: transferCall, change: &node.TransferLeadership{Target: target}}
-	})
-	return err
-}
-
-// TakeSnapshot has the first of the client's members take a snapshot now, and returns its index.
-func (c *Client) TakeSnapshot(ctx context.Context) (Index, error) {
-	if len(c.members) == 0 {
-		return 0, errors.New("raft: taking a snapshot: the client was given no members")
+// do begins a request, and waits for its end.
+func (c *Client) do(o *op, command []byte) (Result, error) {
+	o.wake = wakes.Get().(chan struct{})
+	defer wakes.Put(o.wake)
+	if err := c.begin(o, command, true); err != nil {
+		return Result{}, err
 	}
-	r, err := c.ask(ctx, c.members[0], &call{kind: snapshotCall, change: &node.RequestSnapshot{}})
+	err := o.await()
+	o.flight.leave(o)
 	if err != nil {
-		return 0, fmt.Errorf("raft: taking a snapshot: %w", err)
+		return Result{}, err
 	}
-	return r.index, nil
+	return o.result(), nil
 }
 
-// Status tells how a member sees the group. It needs no leader.
-func (c *Client) Status(ctx context.Context, member *actor.PID) (*Status, error) {
-	asked := &statusCall{status: make(chan *Status, 1)}
-	c.system.Root.Send(member, asked)
-	select {
-	case s := <-asked.status:
-		if s == nil {
-			return nil, fmt.Errorf("raft: asking %v for its status: the actor has stopped", member)
-		}
-		return s, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("raft: asking %v for its status: %w", member, ctx.Err())
-	}
-}
-
-// retry asks until there is an answer, or it is not safe or not sensible to ask again.
-func (c *Client) retry(ctx context.Context, doing string, newCall func() *call) (reply, error) {
-	if len(c.members) == 0 {
-		return reply{}, fmt.Errorf("raft: %s: the client was given no members", doing)
-	}
-	pause := pauseMin
-	for {
-		r, err := c.ask(ctx, c.target(), newCall())
-		var rejected *RejectedError
-		if err == nil {
-			return r, nil
-		}
-		if !errors.As(err, &rejected) || rejected.Outcome != Outcome_NOT_APPLIED || !c.follow(r.rejected) {
-			return r, fmt.Errorf("raft: %s: %w", doing, err)
-		}
-		if rejected.Code == Code_NOT_LEADER && rejected.Leader != node.None {
-			if pause == pauseMin { // the first hint is worth following at once
-				pause = 2 * pauseMin
-				continue
-			}
-		}
-		if !wait(ctx, max(pause, rejected.RetryAfter)) {
-			return r, fmt.Errorf("raft: %s: %w (%w)", doing, err, ctx.Err())
-		}
-		pause = min(2*pause, pauseMax)
-	}
-}
-
-// Pauses between attempts.
-const (
-	pauseMin = 5 * time.Millisecond
-	pauseMax = 200 * time.Millisecond
-)
-
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// target is the leader as far as it is known, or one member after the other.
-func (c *Client) target() *actor.PID {
-	if leader := c.leader.Load(); leader != nil {
-		return leader
-	}
-	return c.members[c.next.Load()%uint64(len(c.members))]
-}
-
-// follow takes note of a rejection, and tells whether asking again may help.
-func (c *Client) follow(rejected *Rejected) bool {
-	switch rejected.Code {
-	case Code_NOT_LEADER:
-		if leader := c.memberOf(rejected); leader != nil {
-			c.leader.Store(leader)
-			return true
-		}
-		c.tryNext()
-	case Code_STOPPED, Code_UNREACHABLE:
-		c.tryNext()
-	case Code_OVERLOADED, Code_TRANSFERRING, Code_CHANGE_IN_PROGRESS, Code_SUPERSEDED:
-	case Code_DEADLINE: // of the member: the caller's is its context's
+// begin takes a request in, and makes its first attempt if it need not wait for a session.
+func (c *Client) begin(o *op, command []byte, wait bool) error {
+	var err error
+	switch {
+	case len(c.members) == 0 && o.fixed == nil:
+		err = errNoMembers
+	case o.ctx.Err() != nil:
+		err = o.ctx.Err()
 	default:
-		return false
+		err = o.flight.enter(o, command, wait)
 	}
-	return true
+	if err != nil {
+		return fmt.Errorf("raft: %s: %w: %w", o.doing(), ErrNotApplied, err)
+	}
+	if o.wantsSession {
+		c.courier.post(sessionWanted{})
+	}
+	if o.direct {
+		o.frame(command)
+		o.launch(&o.call)
+	}
+	c.courier.keepTime()
+	return nil
 }
-
-// tryNext turns to the next member.
-func (c *Client) tryNext() {
-	c.leader.Store(nil)
-	c.next.Add(1)
-}
-
-// memberOf finds the actor of the leader that a rejection names: among those that the client knows, or
-// else the one named.
-func (c *Client) memberOf(rejected *Rejected) *actor.PID {
-	if rejected.Leader == 0 {
-		return nil
-	}
-	suffix := "/" + strconv.FormatUint(rejected.Leader, 10)
-	for _, pid := range c.members {
-		if strings.HasSuffix(pid.Id, suffix) {
-			return pid
-		}
-	}
-	return rejected.LeaderPid
-}
-
-// ask makes one attempt. It returns the rejection in the reply, too.
-func (c *Client) ask(ctx context.Context, target *actor.PID, asked *call) (reply, error) {
-	if err := ctx.Err(); err != nil {
-		return reply{}, fmt.Errorf("%w: %w", ErrNotApplied, err)
-	}
-	w := &waiter{done: make(chan struct{})}
-	asked.asker = w
-	if deadline, ok := ctx.Deadline(); ok {
-		asked.timeout = max(time.Until(deadline), time.Millisecond)
-	}
-	c.system.Root.Send(target, asked)
-	select {
-	case <-w.done:
-	case <-ctx.Done():
-		if !asked.answered.CompareAndSwap(false, true) {
-			<-w.done // the answer came at the same moment
-			break
-		}
-		if asked.kind == queryCall {
-			return reply{}, fmt.Errorf("%w: %w", ErrNotApplied, ctx.Err())
-		}
-		return reply{}, fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
-	}
-	if w.reply.rejected != nil {
-		return w.reply, w.reply.rejected.Err()
-	}
-	return w.reply, nil
-}
-
-// A waiter is a goroutine that waits for a reply.
-type waiter struct {
-	done  chan struct{} // closed when reply is set
-	reply reply
-}
-
-func (w *waiter) answered(_ *call, r reply) {
-	w.reply = r
-	close(w.done)
-}
-
-func (w *waiter) forwarded(*actor.PID) {}

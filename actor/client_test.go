@@ -37,10 +37,10 @@ func TestClientFindsTheLeader(t *testing.T) {
 		if err != nil || number(result.Data) != uint64(id) || result.Index == 0 || result.Term == 0 {
 			t.Fatalf("got %+v, %v", result, err)
 		}
-		if got, err := c.Query(ctx, nil); err != nil || number(got) != uint64(id) {
+		if got, err := c.Query(ctx, nil); err != nil || number(got.Data) != uint64(id) {
 			t.Errorf("got %v, %v", got, err)
 		}
-		if got, err := g.client(id).QueryLocal(ctx, nil, result.Index); err != nil || number(got) != uint64(id) {
+		if got, err := g.client(id).QueryLocal(ctx, nil, result.Index); err != nil || number(got.Data) != uint64(id) {
 			t.Errorf("got %v, %v", got, err)
 		}
 	}
@@ -83,7 +83,7 @@ func TestClientChangesTheGroup(t *testing.T) {
 	if _, err := c.Propose(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
-	index, err := g.client(4).TakeSnapshot(ctx)
+	index, err := g.client(4).TakeSnapshot(ctx, g.pids[4])
 	if err != nil || index == 0 {
 		t.Errorf("got %d, %v", index, err)
 	}
@@ -158,7 +158,7 @@ func TestClientWithoutMembers(t *testing.T) {
 	if _, err := c.Propose(ctx, nil); err == nil {
 		t.Error("proposed to nobody")
 	}
-	if _, err := c.TakeSnapshot(ctx); err == nil {
+	if _, err := c.TakeSnapshot(ctx, nil); err == nil {
 		t.Error("nobody took a snapshot")
 	}
 }
@@ -193,7 +193,7 @@ func TestClientIsSafeForConcurrentUse(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if got, err := c.Query(ctx, nil); err != nil || number(got) != 400 {
+	if got, err := c.Query(ctx, nil); err != nil || number(got.Data) != 400 {
 		t.Errorf("got %v, %v, want 400", got, err)
 	}
 }
@@ -232,7 +232,7 @@ func TestACancelledCallIsNotPending(t *testing.T) {
 	f.configure = func(c *Config) { c.PendingMax = 4 }
 	f.spawnFounders()
 	leader := f.elect()
-	client := NewClient(f.system, f.pids[leader])
+	client := newClient(f.system, ClientConfig{Members: []*actor.PID{f.pids[leader]}, NoSession: true})
 	defer client.Close()
 	f.held[Name("g", leader)+"/applier"] = true // nothing is applied
 	for range 4 {
@@ -252,3 +252,9 @@ func TestACancelledCallIsNotPending(t *testing.T) {
 	f.settle()
 	f.noReply(in)
 }
+
+// nobody is an asker that does not care.
+type nobody struct{}
+
+func (nobody) answered(*call, reply) {}
+func (nobody) forwarded(*actor.PID)  {}

@@ -73,7 +73,7 @@ func TestAcknowledgedIncrementsAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		least, most := acknowledged.Load(), acknowledged.Load()+unknown.Load()
-		if n := int64(number(got)); n < least || n > most {
+		if n := int64(number(got.Data)); n < least || n > most {
 			t.Errorf("member %d counts %d, want %d to %d", id, n, least, most)
 		}
 	}
@@ -180,8 +180,8 @@ func TestReadsSeeWhatWasAcknowledgedBefore(t *testing.T) {
 					continue // its member is stopped at the moment
 				}
 				reads.Add(1)
-				if number(got) < floor {
-					t.Errorf("a read saw %d, and %d was acknowledged before", number(got), floor)
+				if number(got.Data) < floor {
+					t.Errorf("a read saw %d, and %d was acknowledged before", number(got.Data), floor)
 					return
 				}
 			}

@@ -124,11 +124,11 @@ func ExampleClient() {
 		}
 		fmt.Println("counted", string(result.Data))
 	}
-	value, err := client.Query(ctx, nil)
+	answer, err := client.Query(ctx, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("read", string(value))
+	fmt.Println("read", string(answer.Data))
 	stop(system, members)
 	// Output:
 	// counted 1

@@ -26,6 +26,7 @@ func (o *outgoing) envelope(from, to ID) *PeerEnvelope {
 		}
 	}
 	e := &PeerEnvelope{From: from, To: to}
+	e.Messages = e.room[:0]
 	o.envelopes = append(o.envelopes, e)
 	return e
 }

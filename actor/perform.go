@@ -21,7 +21,7 @@ func (r *raftActor) perform(actions []node.Action) {
 			behind = a.Seq
 			r.barrier.wanted = max(r.barrier.wanted, a.Seq)
 		case *node.Apply:
-			run := &applyRun{entries: a.Entries, bytes: entriesBytes(a.Entries)}
+			run := newApplyRun(a.Entries, entriesBytes(a.Entries))
 			r.unapplied.Add(run.bytes)
 			r.work.add(run)
 		case *node.ReadEntries:
@@ -88,7 +88,7 @@ func (r *raftActor) membershipChanged(a *node.MembershipChanged) {
 
 // accepted has the applier expect what was appended.
 func (r *raftActor) accepted(a *node.Accepted) {
-	r.work.add(&expect{first: a.First, term: a.Term, calls: r.askers(a.Offset, a.Count)})
+	r.work.add(newExpect(a.First, a.Term, r.askers(a.Offset, a.Count)...))
 }
 
 func (r *raftActor) rejected(a *node.Rejected) {
@@ -101,7 +101,7 @@ func (r *raftActor) rejected(a *node.Rejected) {
 	}
 }
 
-// askers are the calls that the step is about.
+// askers are the calls that the step is about. They are valid until it ends.
 func (r *raftActor) askers(offset, count int) []*call {
 	if r.asked != nil {
 		return []*call{r.asked}
@@ -109,7 +109,7 @@ func (r *raftActor) askers(offset, count int) []*call {
 	if len(r.proposals) == 0 {
 		return nil
 	}
-	return append([]*call(nil), r.proposals[offset:offset+count]...)
+	return r.proposals[offset : offset+count]
 }
 
 func (r *raftActor) transferEnded(a *node.TransferEnded) {

@@ -3,7 +3,6 @@ package raft
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -128,43 +127,5 @@ func rejectUnreachable() *Rejected {
 func overloadedRejection(detail string) *Rejected {
 	return &Rejected{
 		Code: Code_OVERLOADED, Outcome: Outcome_NOT_APPLIED, RetryAfterMs: retryAfterMs, Detail: detail,
-	}
-}
-
-// Reasons of a [*RejectedError].
-var (
-	// ErrNotApplied: the request had no effect and will have none. It may be sent again.
-	ErrNotApplied = errors.New("raft: not applied")
-	// ErrUnknown: the request may have had its effect, or may yet have it. Sending it again may do it
-	// twice.
-	ErrUnknown = errors.New("raft: outcome unknown")
-)
-
-// RejectedError is a [Rejected] as an error. It matches [ErrNotApplied] or [ErrUnknown] by its outcome.
-type RejectedError struct {
-	Code    Code
-	Outcome Outcome
-	// Leader is the member to ask, or zero.
-	Leader ID
-	// RetryAfter is how long to wait before asking again. Zero: no need to wait.
-	RetryAfter time.Duration
-	Detail     string
-}
-
-func (e *RejectedError) Error() string {
-	return fmt.Sprintf("raft: rejected (%v, %v): %s", e.Code, e.Outcome, e.Detail)
-}
-
-// Is tells the outcome.
-func (e *RejectedError) Is(target error) bool {
-	return (target == ErrNotApplied && e.Outcome == Outcome_NOT_APPLIED) ||
-		(target == ErrUnknown && e.Outcome == Outcome_UNKNOWN)
-}
-
-// Err is the rejection as a [*RejectedError], for those who get it as a message.
-func (x *Rejected) Err() error {
-	return &RejectedError{
-		Code: x.Code, Outcome: x.Outcome, Leader: ID(x.Leader), Detail: x.Detail,
-		RetryAfter: time.Duration(x.RetryAfterMs) * time.Millisecond,
 	}
 }

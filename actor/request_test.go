@@ -471,7 +471,7 @@ func TestAHugeTimeoutIsLong(t *testing.T) {
 func TestWhatNobodyWaitsForAnyMoreIsForgotten(t *testing.T) {
 	a := &applier{machine: &journal{}}
 	for range 1000 {
-		c := &call{kind: queryCall, asker: &waiter{done: make(chan struct{})}, min: 1 << 40}
+		c := &call{kind: queryCall, asker: nobody{}, min: 1 << 40}
 		a.serveOrWait(&queriesReady{calls: []*call{c}})
 		c.reject(nil, &Rejected{}) // its time is up
 	}
@@ -487,7 +487,7 @@ func TestSettledRunsAreForgotten(t *testing.T) {
 	a := &applier{machine: &journal{}}
 	calls := make([]*call, 6)
 	for i := range calls {
-		calls[i] = &call{kind: proposeCall, asker: &waiter{done: make(chan struct{})}}
+		calls[i] = &call{kind: proposeCall, asker: nobody{}}
 	}
 	a.expect(&expect{first: 1, term: 1, calls: calls})
 	for i := Index(1); i <= 3; i++ {

@@ -231,7 +231,7 @@ func TestStopDoesNotWaitForASnapshot(t *testing.T) {
 	if _, err := client.Propose(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
-	go func() { _, _ = client.TakeSnapshot(ctx) }()
+	go func() { _, _ = client.TakeSnapshot(ctx, pid) }()
 	<-machine.begun
 	if err := system.Root.StopFuture(pid).Wait(); err != nil {
 		t.Errorf("got %v, want that it stops", err)

@@ -50,7 +50,7 @@ func TestSeveralGroupsInOneActorSystem(t *testing.T) {
 	}
 	for g, client := range clients {
 		got, err := client.Query(ctx, nil)
-		if err != nil || number(got) != uint64(10*(g+1)) {
+		if err != nil || number(got.Data) != uint64(10*(g+1)) {
 			t.Errorf("group %d counts %v (%v), want %d", g, got, err, 10*(g+1))
 		}
 	}

@@ -45,6 +45,9 @@ type PeerEnvelope struct {
 	// Chunk is a part of a snapshot, or nil, and Ack answers one.
 	Chunk *SnapshotChunk
 	Ack   *SnapshotAck
+
+	// room is for the first messages.
+	room [2]node.Message
 }
 
 // SnapshotChunk is a part of a snapshot on its way to a member.

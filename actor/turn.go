@@ -260,7 +260,7 @@ func (r *raftActor) take(c *call) {
 			c.payload = frameOpenSession(r.cfg.SessionsMax, r.cfg.SessionBytesMax)
 		}
 		r.proposals = append(r.proposals, c)
-	case queryCall:
+	case queryCall, readyCall:
 		r.queries.add(c)
 	default:
 		if c.kind == transferCall && r.transfer == nil {

@@ -212,7 +212,7 @@ func readEverywhere(ctx context.Context, system *actor.ActorSystem, live []*acto
 		if err != nil {
 			return 0, fmt.Errorf("reading through %s: %w", pid.Id, err)
 		}
-		read := binary.BigEndian.Uint64(answer)
+		read := binary.BigEndian.Uint64(answer.Data)
 		if i > 0 && read != value {
 			return 0, fmt.Errorf("%s has the value %d, and %s has %d", pid.Id, read, live[0].Id, value)
 		}
