@@ -63,17 +63,10 @@ type (
 		meta  SnapshotMeta
 		asked *call
 	}
-	// subscribe is settled by the applier, which takes it, or by the raft actor, which stops before.
-	subscribe struct {
-		subscriber *actor.PID
-		from       Index
-		settled    atomic.Bool
-	}
-	unsubscribe struct{ subscriber *actor.PID }
 )
 
-// applier owns the user's machine: it applies, answers proposers, serves queries and subscriptions, and
-// captures snapshots, all in the order of the work that it gets.
+// applier owns the user's machine: it applies, answers proposers, serves queries, and captures snapshots, all in
+// the order of the work that it gets.
 type applier struct {
 	cfg     Config
 	machine Machine
@@ -88,8 +81,9 @@ type applier struct {
 	// expected are the runs that somebody waits for, in the order in which they were accepted.
 	expected []*expect
 	// waiting are queries for an index that is not applied yet.
-	waiting       []*queriesReady
-	subscriptions subscriptions
+	waiting []*queriesReady
+	// feed is told of what has been applied.
+	feed *feed
 	// stopping ends the writing of snapshots, which could take long. Read by the snapshotters.
 	stopping atomic.Bool
 	// failed: the machine is in a state that nobody may see.
@@ -99,7 +93,7 @@ type applier struct {
 func newApplier(r *raftActor) *applier {
 	return &applier{
 		cfg: r.cfg, machine: r.machine, storage: r.storage, system: r.system,
-		owner: r.self, unapplied: &r.unapplied,
+		owner: r.self, unapplied: &r.unapplied, feed: &r.feed,
 	}
 }
 
@@ -116,11 +110,8 @@ func (a *applier) Receive(ctx actor.Context) {
 				fail(ctx, a.owner, err)
 			}
 		}
-	case *actor.Terminated:
-		a.subscriptions.forget(ctx, m.Who)
 	case *actor.Stopping:
 		a.stopping.Store(true)
-		a.subscriptions.stop(ctx)
 	}
 }
 
@@ -128,7 +119,7 @@ func (a *applier) do(ctx actor.Context, item any) error {
 	switch item := item.(type) {
 	case *applyRun:
 		defer a.unapplied.Add(-item.bytes)
-		return a.apply(ctx, item.entries)
+		return a.apply(item.entries)
 	case *expect:
 		a.expect(item)
 	case *settle:
@@ -141,21 +132,15 @@ func (a *applier) do(ctx actor.Context, item any) error {
 		return a.takeSnapshot(ctx, item)
 	case *restoreSnapshot:
 		return a.restore(ctx, item.meta)
-	case *subscribe:
-		if item.settled.CompareAndSwap(false, true) {
-			a.subscriptions.add(ctx, a.owner, item, a.applied)
-		}
-	case *unsubscribe:
-		a.subscriptions.unsubscribe(ctx, item.subscriber)
 	case *logServed:
-		a.subscriptions.served(ctx, a.owner, item, a.applied)
+		a.feed.hand(item)
 	default:
 		return fmt.Errorf("raft: applier: %T is no work", item)
 	}
 	return nil
 }
 
-func (a *applier) apply(ctx actor.Context, entries []Entry) error {
+func (a *applier) apply(entries []Entry) error {
 	for i := range entries {
 		e := &entries[i]
 		if e.Index != a.applied+1 {
@@ -173,8 +158,11 @@ func (a *applier) apply(ctx actor.Context, entries []Entry) error {
 			}
 		}
 		a.applied = e.Index
+		a.feed.advance(a.applied)
 		a.answer(e, reply{index: e.Index, term: e.Term, result: result})
-		a.subscriptions.applied(ctx, e)
+	}
+	if a.feed.owed() {
+		a.feed.hand(&logServed{entries: entries})
 	}
 	a.serveWaiting()
 	return nil
@@ -317,7 +305,7 @@ func (a *applier) restore(ctx actor.Context, meta SnapshotMeta) error {
 		return fmt.Errorf("raft: the machine failed to restore the snapshot at %d: %w", meta.Index, err)
 	}
 	a.applied = meta.Index
-	a.subscriptions.restored(ctx, meta.Index)
+	a.feed.advance(a.applied)
 	ctx.Send(a.owner, &machineRestored{index: meta.Index})
 	a.serveWaiting()
 	return nil
