@@ -61,17 +61,10 @@ type (
 		first Index
 		asked *call
 	}
-	// subscribe is settled by the applier, which takes it, or by the raft actor, which stops before.
-	subscribe struct {
-		subscriber *actor.PID
-		from       Index
-		settled    atomic.Bool
-	}
-	unsubscribe struct{ subscriber *actor.PID }
 )
 
-// applier owns the user's machine: it applies, answers proposers, serves queries and subscriptions, and
-// captures snapshots, all in the order of the work that it gets.
+// applier owns the user's machine: it applies, answers proposers, serves queries, and captures snapshots, all in
+// the order of the work that it gets.
 type applier struct {
 	cfg     Config
 	machine Machine
@@ -89,8 +82,9 @@ type applier struct {
 	// covered wait for the snapshot that is about to be restored: it may tell what became of them.
 	covered []*settle
 	// waiting are queries for an index that is not applied yet.
-	waiting       []*queriesReady
-	subscriptions subscriptions
+	waiting []*queriesReady
+	// feed is told of what has been applied.
+	feed *feed
 	// stopping ends the writing of snapshots, which could take long. Read by the snapshotters.
 	stopping atomic.Bool
 	// failed: the machine is in a state that nobody may see.
@@ -100,7 +94,7 @@ type applier struct {
 func newApplier(r *raftActor) *applier {
 	return &applier{
 		cfg: r.cfg, machine: r.machine, storage: r.storage, system: r.system,
-		owner: r.self, unapplied: &r.unapplied,
+		owner: r.self, unapplied: &r.unapplied, feed: &r.feed,
 		sessions: sessions{unpublished: unpublished{from: 1}},
 	}
 }
@@ -119,11 +113,8 @@ func (a *applier) Receive(ctx actor.Context) {
 			}
 		}
 		m.recycle()
-	case *actor.Terminated:
-		a.subscriptions.forget(ctx, m.Who)
 	case *actor.Stopping:
 		a.stopping.Store(true)
-		a.subscriptions.stop(ctx)
 	}
 }
 
@@ -132,7 +123,7 @@ func (a *applier) do(ctx actor.Context, item any) error {
 	case *applyRun:
 		defer a.unapplied.Add(-item.bytes)
 		defer item.recycle()
-		return a.apply(ctx, item.entries)
+		return a.apply(item.entries)
 	case *expect:
 		a.expect(item)
 	case *settle:
@@ -149,21 +140,15 @@ func (a *applier) do(ctx actor.Context, item any) error {
 		return a.takeSnapshot(ctx, item)
 	case *restoreSnapshot:
 		return a.restore(ctx, item.meta)
-	case *subscribe:
-		if item.settled.CompareAndSwap(false, true) {
-			a.subscriptions.add(ctx, a.owner, item, a.applied)
-		}
-	case *unsubscribe:
-		a.subscriptions.unsubscribe(ctx, item.subscriber)
 	case *logServed:
-		a.subscriptions.served(ctx, a.owner, item, a.applied)
+		a.publish(item)
 	default:
 		return fmt.Errorf("raft: applier: %T is no work", item)
 	}
 	return nil
 }
 
-func (a *applier) apply(ctx actor.Context, entries []Entry) error {
+func (a *applier) apply(entries []Entry) error {
 	for i := range entries {
 		e := &entries[i]
 		if e.Index != a.applied+1 {
@@ -177,8 +162,11 @@ func (a *applier) apply(ctx actor.Context, entries []Entry) error {
 			}
 		}
 		a.applied = e.Index
+		a.feed.advance(a.applied)
 		a.answer(e, r)
-		a.subscriptions.applied(ctx, e)
+	}
+	if a.feed.owed() {
+		a.publish(&logServed{entries: entries})
 	}
 	a.serveWaiting()
 	return nil
@@ -228,6 +216,20 @@ func (a *applier) applyOnce(e *Entry, f *frame) (reply, error) {
 	default:
 		return reply{rejected: rejectExpired(f.session)}, nil
 	}
+}
+
+// publish hands applied entries to the feeder, and says which of them nobody is to see.
+func (a *applier) publish(m *logServed) {
+	known := &a.sessions.unpublished
+	if n := len(m.entries); n > 0 {
+		lo, hi := m.entries[0].Index, m.entries[n-1].Index+1
+		if lo < known.from {
+			m.entries, m.gone, m.first = nil, true, known.from
+		} else {
+			m.suppressed = known.between(lo, hi)
+		}
+	}
+	a.feed.hand(m)
 }
 
 // expect notes who waits. A change of members that was made long ago is answered at once.
@@ -395,7 +397,7 @@ func (a *applier) restore(ctx actor.Context, meta SnapshotMeta) error {
 		a.settle(s)
 	}
 	a.covered = nil
-	a.subscriptions.restored(ctx, meta.Index)
+	a.feed.advance(a.applied)
 	ctx.Send(a.owner, &machineRestored{index: meta.Index})
 	a.serveWaiting()
 	return nil

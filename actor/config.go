@@ -65,6 +65,8 @@ type Config struct {
 	// PendingMax limits the proposals and queries that were taken and are not answered. More are answered
 	// with OVERLOADED. Default 65,536.
 	PendingMax int
+	// SubscribersMax limits the subscribers of this member. More are answered with OVERLOADED. Default 65,536.
+	SubscribersMax int
 	// PeerBytesMax limits the messages of other members that wait for the raft actor. More are dropped,
 	// and sent again by the protocol. Default 64 MiB.
 	PeerBytesMax int
@@ -94,6 +96,7 @@ const (
 	electionTimeoutDefault   = 500 * time.Millisecond
 	requestTimeoutDefault    = 5 * time.Second
 	pendingMaxDefault        = 1 << 16
+	subscribersMaxDefault    = 1 << 16
 	unappliedBytesMaxDefault = 64 << 20
 	commandBytesMaxDefault   = 1 << 20
 	sessionsMaxDefault       = 1 << 12
@@ -136,6 +139,7 @@ func (c Config) Validate() error {
 		value int
 	}{
 		{"PendingMax", c.PendingMax},
+		{"SubscribersMax", c.SubscribersMax},
 		{"UnappliedBytesMax", c.UnappliedBytesMax},
 		{"CommandBytesMax", c.CommandBytesMax},
 		{"SessionsMax", c.SessionsMax},
@@ -174,6 +178,7 @@ func (c Config) withDefaults() Config {
 		defaultValue int
 	}{
 		{&c.PendingMax, pendingMaxDefault},
+		{&c.SubscribersMax, subscribersMaxDefault},
 		{&c.UnappliedBytesMax, unappliedBytesMaxDefault},
 		{&c.CommandBytesMax, commandBytesMaxDefault},
 		{&c.SessionsMax, sessionsMaxDefault},

@@ -38,6 +38,7 @@ func TestValidateNamesEveryFault(t *testing.T) {
 		"RequestsMax is -1":                 func(c *Config) { c.RequestsMax = -1 },
 		"RequestBytesMax is -1":             func(c *Config) { c.RequestBytesMax = -1 },
 		"PendingMax is -1":                  func(c *Config) { c.PendingMax = -1 },
+		"SubscribersMax is -1":              func(c *Config) { c.SubscribersMax = -1 },
 		"PeerBytesMax is -1":                func(c *Config) { c.PeerBytesMax = -1 },
 		"SnapshotEntries is -1":             func(c *Config) { c.SnapshotEntries = -1 },
 		"address of member 2: 2000 bytes":   func(c *Config) { c.Members[1].Address = strings.Repeat("x", 2000) },

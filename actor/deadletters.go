@@ -26,6 +26,8 @@ func (*PeerEnvelope) IgnoreDeadLetterLogging() {}
 
 func (*work) IgnoreDeadLetterLogging()           {}
 func (*entriesFetched) IgnoreDeadLetterLogging() {}
+func (*logServed) IgnoreDeadLetterLogging()      {}
+func (feederWoken) IgnoreDeadLetterLogging()     {}
 
 // IgnoreDeadLetterLogging keeps it out of Proto.Actor's logs.
 func (*SnapshotAck) IgnoreDeadLetterLogging() {}

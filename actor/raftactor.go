@@ -45,12 +45,12 @@ type raftActor struct {
 
 	calls   calls
 	queries queries
-	// subscribing are those that the applier may not have taken yet.
-	subscribing []*subscribe
-	barrier     barrier
-	outgoing    outgoing
-	work        *work
-	snapshots   snapshotTransfers
+	// feed is where subscribers ask, without a turn.
+	feed      feed
+	barrier   barrier
+	outgoing  outgoing
+	work      *work
+	snapshots snapshotTransfers
 	// proposals are the calls of the Propose that is being stepped, and asked is the call of any other
 	// request that is.
 	proposals []*call
@@ -128,6 +128,8 @@ func (r *raftActor) start(ctx actor.Context) {
 		return
 	}
 	r.publishStatus()
+	r.feed.init(r.system, r.cfg.SubscribersMax, r.storage.Log().Snapshot().Index)
+	r.feed.feeder = r.spawnChild("feeder", func() actor.Actor { return newFeeder(r.self, &r.feed) })
 	box := mailbox.Of(ctx)
 	box.Intercept(r.intercept)
 	link, err := r.cfg.Transport.Join(r.cfg.Group, r.cfg.ID, memberInbox{box})
@@ -210,12 +212,6 @@ func (r *raftActor) release() {
 		r.link.Leave()
 	}
 	r.calls.rejectAll(r.system)
-	for _, s := range r.subscribing {
-		if s.settled.CompareAndSwap(false, true) {
-			r.endSubscribe(s.subscriber, s.from)
-		}
-	}
-	r.subscribing = nil
 	r.published.stop()
 }
 

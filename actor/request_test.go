@@ -469,13 +469,13 @@ func TestAHugeTimeoutIsLong(t *testing.T) {
 }
 
 func TestWhatNobodyWaitsForAnyMoreIsForgotten(t *testing.T) {
-	a := &applier{machine: &journal{}}
+	a := &applier{machine: &journal{}, feed: new(feed)}
 	for range 1000 {
 		c := &call{kind: queryCall, asker: nobody{}, min: 1 << 40}
 		a.serveOrWait(&queriesReady{calls: []*call{c}})
 		c.reject(nil, &Rejected{}) // its time is up
 	}
-	if err := a.apply(nil, []Entry{{Index: 1, Term: 1}}); err != nil {
+	if err := a.apply([]Entry{{Index: 1, Term: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	if len(a.waiting) > 0 {
@@ -484,18 +484,18 @@ func TestWhatNobodyWaitsForAnyMoreIsForgotten(t *testing.T) {
 }
 
 func TestSettledRunsAreForgotten(t *testing.T) {
-	a := &applier{machine: &journal{}}
+	a := &applier{machine: &journal{}, feed: new(feed)}
 	calls := make([]*call, 6)
 	for i := range calls {
 		calls[i] = &call{kind: proposeCall, asker: nobody{}}
 	}
 	a.expect(&expect{first: 1, term: 1, calls: calls})
 	for i := Index(1); i <= 3; i++ {
-		if err := a.apply(nil, []Entry{{Index: i, Term: 1}}); err != nil {
+		if err := a.apply([]Entry{{Index: i, Term: 1}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := a.apply(nil, []Entry{{Index: 4, Term: 2}}); err != nil {
+	if err := a.apply([]Entry{{Index: 4, Term: 2}}); err != nil {
 		t.Fatal(err)
 	}
 	a.settle(&settle{first: 4, last: 6, term: 1, code: Code_SUPERSEDED})

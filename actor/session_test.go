@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"example.com/raftactor/node"
 )
 
 // openSession opens a session through a member.
@@ -324,8 +326,8 @@ func TestAFrameThatIsNotKnownStopsTheMember(t *testing.T) {
 		"empty": {}, "unknown kind": {200}, "cut off": {frameKindSessionCommand, 1}, "no sequence": {frameKindSessionCommand, 1, 0, 0},
 		"below zero": {frameKindSessionCommand, 1, 2, 2}, "no limits": {frameKindOpenSession},
 	} {
-		a := &applier{machine: &journal{}}
-		if err := a.apply(nil, []Entry{{Index: 1, Term: 1, Kind: 1, Data: data}}); err == nil {
+		a := &applier{machine: &journal{}, feed: new(feed)}
+		if err := a.apply([]Entry{{Index: 1, Term: 1, Kind: 1, Data: data}}); err == nil {
 			t.Errorf("%s: applied", name)
 		}
 	}
@@ -344,5 +346,43 @@ func TestAForeignStateIsRefused(t *testing.T) {
 	}
 	if _, _, err := readState(memorySnapshotReader{bytes.NewReader(whole)}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Neither those who were there from the beginning nor those who read the log later see what was not applied: in the log,
+// after a restart, and on a member that has it from another one's snapshot.
+func TestDuplicatesAreNotPublished(t *testing.T) {
+	f := newFixture(t, 1, 2, 3)
+	f.configure = func(c *Config) { c.RetainEntries = 1000 }
+	f.spawnFounders()
+	leader := f.elect()
+	live := f.subscribe(leader, 1)
+	session := f.openSession(leader)
+	for _, sequence := range []uint64{1, 1, 2, 1, 3, 2} {
+		done[*Proposed](f, leader, inSession(session, sequence, 1, fmt.Sprint(sequence)))
+	}
+	in := f.ask(leader, inSession(session+1, 1, 1, "of no session"))
+	f.pass(2)
+	f.rejected(in, Code_SESSION_EXPIRED, Outcome_NOT_APPLIED)
+	live.expect("1", "2", "3")
+	f.subscribe(leader, 1).expect("1", "2", "3")
+
+	for _, id := range []ID{1, 2, 3} {
+		done[*SnapshotTaken](f, id, &TakeSnapshot{})
+		f.stop(id)
+		f.spawn(id, &journal{})
+		f.elect()
+		f.subscribe(id, 1).expect("1", "2", "3")
+	}
+}
+
+func TestWhatIsNotKnownToHaveBeenAppliedIsNotPublished(t *testing.T) {
+	system := quietSystem()
+	a := &applier{machine: &journal{}, feed: &feed{system: system, feeder: newInbox(system).pid}}
+	a.sessions.unpublished.from = 5
+	m := &logServed{asked: true, entries: []Entry{{Index: 4, Kind: node.EntryCommand, Data: frameCommand(nil)}}}
+	a.publish(m)
+	if !m.gone || m.first != 5 || len(m.entries) > 0 {
+		t.Errorf("got %+v, want that what is before 5 is gone", m)
 	}
 }

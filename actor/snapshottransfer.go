@@ -20,8 +20,8 @@ const (
 	windowChunks = 8
 	// A receiver whose storage hangs is sent its window again and again; no more than this waits for it.
 	waitingChunksMax = 2 * windowChunks
-	resendTicks  = 10
-	giveUpTicks  = 100
+	resendTicks      = 10
+	giveUpTicks      = 100
 )
 
 // snapshotTransfers are those of one member: at most one to each peer, and one to itself. Owned by the

@@ -42,7 +42,7 @@ func (r *raftActor) intercept(request any, sender *actor.PID) bool {
 	c, isCall := request.(*statusCall)
 	_, isMessage := request.(*GetStatus)
 	if !isCall && !isMessage {
-		return false
+		return r.feed.intercept(request, sender)
 	}
 	r.published.mu.Lock()
 	now, stopped := r.published.now, r.published.stopped
@@ -65,7 +65,7 @@ func (r *raftActor) statusOf(now node.Overview) *Status {
 		Group: r.cfg.Group, Id: uint64(r.cfg.ID), Role: Status_Role(now.Role), Term: uint64(now.Term),
 		Leader: uint64(now.Leader), FirstIndex: uint64(now.FirstIndex), LastIndex: uint64(now.LastIndex),
 		SnapshotIndex: uint64(now.Snapshot), CommitIndex: uint64(now.Commit),
-		AppliedIndex: uint64(now.Applied), Incarnation: uint64(now.Incarnation),
+		AppliedIndex: uint64(now.Applied), Incarnation: uint64(now.Incarnation), Subscribers: uint64(r.feed.subscribers()),
 	}
 	for _, m := range now.Configuration.Members {
 		s.Members = append(s.Members, &MemberInfo{
@@ -93,6 +93,9 @@ func (*statusCall) IgnoreDeadLetterLogging() {}
 // overloaded answers a request that is refused because the mailbox is full. It runs on the goroutine of
 // the one who asks.
 func overloaded(request any) any {
+	if _, ok := request.(*GrantCredit); ok {
+		return nil // has no reply
+	}
 	rejected := overloadedRejection("as many requests wait as Config.RequestsMax or RequestBytesMax allows; try again later")
 	if c, ok := request.(*call); ok && c.asker != nil {
 		c.reject(nil, rejected)

@@ -1,215 +1,131 @@
 package raft
 
 import (
-	"slices"
+	"container/list"
+	"sort"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	"example.com/raftactor/node"
 )
 
-// replayBytesMax limits how much of the log is read at once for a subscription.
-const replayBytesMax = 1 << 20
-
-// subscriptions feed who wants the applied commands. Owned by the applier.
-type subscriptions struct {
-	all []*subscription
-	// numbers tells subscriptions apart.
-	numbers uint64
-}
-
-// subscription is one subscriber's place in the log.
+// subscription is one subscriber's place in the log. Its fields belong to the feeder, but where said otherwise.
 type subscription struct {
-	number     uint64
+	// Set before the feeder knows of it.
 	subscriber *actor.PID
-	// next is the first index that it has not been given, and previous that of the last command that
-	// it has, or that it said it has.
+	key        subscriberKey
+	// process is the subscriber, if it is an actor of this system: a later one of the same name is somebody else.
+	process *actor.ActorProcess
+	// local: it lives in this system.
+	local bool
+
+	// granted is the number up to which it may be given Applied. Raised by whoever posts a grant.
+	granted atomic.Uint64
+	// parked: it has used its credit up, and is not looked at until it is granted more. Guarded by the feed's mu.
+	parked bool
+
+	// next is the first index that it has not been given, and previous that of the last command that it has, or that
+	// it was said to have.
 	next, previous Index
+	// number counts the Applied that it was given. Invariant: at most granted.
+	number uint64
 	// started: the subscriber knows where the stream starts.
 	started bool
-	// replaying: entries that were applied earlier are being read for it.
-	replaying bool
+	// place is its element among all subscriptions, nil once it is over; ready that among those with credit, nil while
+	// it has none.
+	place, ready *list.Element
 }
 
-// logServed answers logWanted.
-type logServed struct {
-	subscription uint64
-	entries      []Entry
-	// gone: what was asked for is not in the log any more. first is the first that is.
-	gone  bool
-	first Index
+// reach finds the subscriber. It is gone if another process has its name.
+func (s *subscription) reach(system *actor.ActorSystem) (to actor.Process, there bool) {
+	to, there = system.ProcessRegistry.Get(s.subscriber)
+	if s.process != nil && there {
+		found, _ := to.(*actor.ActorProcess)
+		there = found == s.process
+	}
+	return to, there
 }
 
-// add begins a subscription, in place of an earlier one of the same subscriber.
-func (s *subscriptions) add(ctx actor.Context, owner *actor.PID, m *subscribe, applied Index) {
-	if m.subscriber == nil {
-		return // nobody to tell
-	}
-	s.forget(ctx, m.subscriber)
-	from := m.from
-	if from == 0 {
-		from = applied + 1
-	}
-	s.numbers++
-	sub := &subscription{number: s.numbers, subscriber: m.subscriber, next: from, previous: from - 1}
-	s.all = append(s.all, sub)
-	ctx.Watch(m.subscriber)
-	if from > applied {
-		sub.start(ctx)
-		return
-	}
-	sub.replay(ctx, owner)
-}
+// watched tells whether it can be heard when the subscriber dies. What is no actor is not watched: a future, for one,
+// would take it for its answer.
+func (s *subscription) watched() bool { return s.process != nil || !s.local }
 
-func (s *subscription) start(ctx actor.Context) {
-	if s.started {
-		return
-	}
-	s.started = true
-	tell(ctx.ActorSystem(), s.subscriber, &SubscriptionStarted{PreviousIndex: uint64(s.previous)})
-}
-
-func (s *subscription) replay(ctx actor.Context, owner *actor.PID) {
-	s.replaying = true
-	ctx.Send(owner, &logWanted{subscription: s.number, lo: s.next})
-}
-
-// give hands over an entry, if it is the subscriber's turn for it.
-func (s *subscription) give(ctx actor.Context, e *Entry) {
-	if e.Index < s.next {
-		return
-	}
-	s.next = e.Index + 1
-	if e.Kind != node.EntryCommand {
-		return
-	}
-	f, err := parseFrame(e.Data)
-	if err != nil || f.kind == frameKindOpenSession {
-		return
-	}
-	tell(ctx.ActorSystem(), s.subscriber, &Applied{
-		Index: uint64(e.Index), Term: uint64(e.Term), PreviousIndex: uint64(s.previous), Command: f.command,
-	})
-	s.previous = e.Index
-}
-
-// applied gives an entry, just applied, to all who are up to date.
-func (s *subscriptions) applied(ctx actor.Context, e *Entry) {
-	for _, sub := range s.all {
-		if !sub.replaying {
-			sub.give(ctx, e)
-		}
+// start says where the stream starts.
+func (s *subscription) start(to actor.Process) {
+	if !s.started {
+		s.started = true
+		to.SendUserMessage(s.subscriber, &SubscriptionStarted{PreviousIndex: uint64(s.previous)})
 	}
 }
 
-// served goes on with a subscription for which the log has been read, up to what is applied.
-func (s *subscriptions) served(ctx actor.Context, owner *actor.PID, m *logServed, applied Index) {
-	k := slices.IndexFunc(s.all, func(sub *subscription) bool { return sub.number == m.subscription })
-	if k < 0 {
-		return
+// give hands the part of a chunk over that the subscriber has not got, as far as its credit goes, and no more than most
+// commands. It returns how many.
+func (s *subscription) give(to actor.Process, c *chunk, most int) int {
+	s.start(to)
+	rest := c.from(s.next)
+	count := int(min(uint64(len(rest)), uint64(most), s.granted.Load()-s.number))
+	messages := make([]Applied, count)
+	for k := range messages {
+		command, m := &rest[k], &messages[k]
+		s.number++
+		m.Index, m.Term, m.Command = uint64(command.Index), uint64(command.Term), command.Data
+		m.PreviousIndex, m.Number = uint64(s.previous), s.number
+		s.previous = command.Index
+		to.SendUserMessage(s.subscriber, m)
 	}
-	sub := s.all[k]
-	if m.gone {
-		s.end(ctx, k, SubscriptionEnded_SNAPSHOT, m.first)
-		return
+	if count == len(rest) {
+		s.next = c.hi
+	} else {
+		s.next = rest[count].Index
 	}
-	sub.start(ctx)
+	return count
+}
+
+// endOf is the last message of a subscription.
+func endOf(reason SubscriptionEnded_Reason, resume Index) *SubscriptionEnded {
+	return &SubscriptionEnded{Reason: reason, ResumeIndex: uint64(resume)}
+}
+
+// A chunk is a part of the log, from lo up to but without hi, as subscribers see it.
+type chunk struct {
+	lo, hi   Index
+	commands []Command // aliases the log, whose data is immutable
+}
+
+// fill takes the commands out of what was read. It is an error if that is not what a log holds.
+func (c *chunk) fill(m *logServed) error {
+	c.lo, c.hi = m.entries[0].Index, m.entries[len(m.entries)-1].Index+1
+	c.commands = c.commands[:0]
+	suppressed := m.suppressed
 	for i := range m.entries {
-		if e := &m.entries[i]; e.Index <= applied {
-			sub.give(ctx, e)
+		e := &m.entries[i]
+		for len(suppressed) > 0 && suppressed[0] < e.Index {
+			suppressed = suppressed[1:]
+		}
+		if e.Kind != node.EntryCommand || (len(suppressed) > 0 && suppressed[0] == e.Index) {
+			continue
+		}
+		f, err := parseFrame(e.Data)
+		if err != nil {
+			return err
+		}
+		if f.kind != frameKindOpenSession {
+			c.commands = append(c.commands, Command{Index: e.Index, Term: e.Term, Data: f.command})
 		}
 	}
-	sub.replaying = sub.next <= applied
-	if sub.replaying {
-		sub.replay(ctx, owner)
-	}
+	return nil
 }
 
-// restored ends the subscriptions whose place the machine has jumped over.
-func (s *subscriptions) restored(ctx actor.Context, index Index) {
-	for k := len(s.all) - 1; k >= 0; k-- {
-		if s.all[k].next <= index {
-			s.end(ctx, k, SubscriptionEnded_SNAPSHOT, index+1)
-		}
-	}
-}
+// drop lets go of the log's memory, and keeps its own.
+func (c *chunk) drop() { clear(c.commands) }
 
-// unsubscribe ends a subscription at its subscriber's wish, and says so even if there is none.
-func (s *subscriptions) unsubscribe(ctx actor.Context, subscriber *actor.PID) {
-	if k := s.find(subscriber); k >= 0 {
-		s.end(ctx, k, SubscriptionEnded_UNSUBSCRIBED, s.all[k].next)
-	} else if subscriber != nil {
-		tell(ctx.ActorSystem(), subscriber, &SubscriptionEnded{Reason: SubscriptionEnded_UNSUBSCRIBED})
-	}
-}
+func (c *chunk) holds(index Index) bool { return c.lo <= index && index < c.hi }
 
-// forget drops a subscriber without a word.
-func (s *subscriptions) forget(ctx actor.Context, subscriber *actor.PID) {
-	if k := s.find(subscriber); k >= 0 {
-		ctx.Unwatch(subscriber)
-		s.all = slices.Delete(s.all, k, k+1)
+// from are the commands from an index on.
+func (c *chunk) from(index Index) []Command {
+	if index == c.lo {
+		return c.commands
 	}
-}
-
-// end drops a subscriber and tells it from where on to subscribe again.
-func (s *subscriptions) end(ctx actor.Context, k int, reason SubscriptionEnded_Reason, resume Index) {
-	subscriber := s.all[k].subscriber
-	s.forget(ctx, subscriber)
-	tell(ctx.ActorSystem(), subscriber, &SubscriptionEnded{Reason: reason, ResumeIndex: uint64(resume)})
-}
-
-// stop ends all, each where it is.
-func (s *subscriptions) stop(ctx actor.Context) {
-	for k := len(s.all) - 1; k >= 0; k-- {
-		s.end(ctx, k, SubscriptionEnded_STOPPED, s.all[k].next)
-	}
-}
-
-func (s *subscriptions) find(subscriber *actor.PID) int {
-	return slices.IndexFunc(s.all, func(sub *subscription) bool { return sub.subscriber.Equal(subscriber) })
-}
-
-// serveLog reads the log for a subscription: from memory here, from further away in the reader.
-func (r *raftActor) serveLog(m *logWanted) {
-	log := r.storage.Log()
-	served := &logServed{subscription: m.subscription, first: log.FirstIndex()}
-	hi := r.node.Applied() + 1
-	if m.lo < served.first || m.lo >= hi {
-		served.gone = true
-		served.first = min(served.first, hi)
-		r.work.add(served)
-		return
-	}
-	entries, err := log.Entries(m.lo, hi, replayBytesMax)
-	switch {
-	case err == nil:
-		served.entries = entries
-		r.work.add(served)
-	case err == node.ErrNotInMemory: //nolint:errorlint // documented to be returned as it is
-		r.system.Root.Send(r.reader, &readLog{subscription: m.subscription, lo: m.lo, hi: hi, applier: r.applier})
-	default:
-		r.fail(err)
-	}
-}
-
-// readLog asks the reader to serve a subscription.
-type readLog struct {
-	subscription uint64
-	lo, hi       Index
-	applier      *actor.PID
-}
-
-func (r *reader) readLog(ctx actor.Context, m *readLog) {
-	entries, err := r.storage.ReadEntries(m.lo, m.hi, replayBytesMax)
-	if err != nil {
-		fail(ctx, r.owner, err)
-		return
-	}
-	served := &logServed{subscription: m.subscription, entries: entries}
-	if len(entries) == 0 {
-		served.gone, served.first = true, m.hi
-	}
-	w := newWork()
-	w.add(served)
-	ctx.Send(m.applier, w)
+	return c.commands[sort.Search(len(c.commands), func(i int) bool { return c.commands[i].Index >= index }):]
 }

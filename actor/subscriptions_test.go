@@ -8,11 +8,13 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// A stream checks what a subscriber is told: that it starts, that the links have no gap, and that nothing
-// follows the end.
+// A stream checks what a subscriber is told: that it starts, that the links have no gap, that it gets no more than it has
+// granted, and that nothing follows the end.
 type stream struct {
 	testing.TB
-	in       *inbox
+	in *inbox
+	// credit is what was granted.
+	credit   uint64
 	started  bool
 	previous uint64
 	commands []string
@@ -20,7 +22,9 @@ type stream struct {
 	ended    *SubscriptionEnded
 }
 
-func newStream(tb testing.TB, in *inbox) *stream { return &stream{TB: tb, in: in} }
+func newStream(tb testing.TB, in *inbox) *stream {
+	return &stream{TB: tb, in: in, credit: creditDefault}
+}
 
 // take looks at what has arrived since.
 func (s *stream) take() {
@@ -39,6 +43,9 @@ func (s *stream) take() {
 			if !s.started || m.PreviousIndex != s.previous || m.Index <= m.PreviousIndex || m.Term == 0 {
 				s.Fatalf("got %v after %d (started: %v)", m, s.previous, s.started)
 			}
+			if m.Number != uint64(len(s.commands)+1) || m.Number > s.credit {
+				s.Fatalf("got %v after %d, with a credit of %d", m, len(s.commands), s.credit)
+			}
 			s.previous = m.Index
 			s.commands, s.indices = append(s.commands, string(m.Command)), append(s.indices, m.Index)
 		case *SubscriptionEnded:
@@ -51,10 +58,23 @@ func (s *stream) take() {
 
 func (f *fixture) subscribe(id ID, from uint64) *stream {
 	f.Helper()
-	s := newStream(f, f.ask(id, &Subscribe{FromIndex: from}))
+	return f.subscribeFor(id, from, creditDefault)
+}
+
+// subscribeFor subscribes with a credit.
+func (f *fixture) subscribeFor(id ID, from, credit uint64) *stream {
+	f.Helper()
+	s := newStream(f, f.ask(id, &Subscribe{FromIndex: from, Credit: credit}))
+	s.credit = credit
 	f.settle()
 	s.take()
 	return s
+}
+
+// grant grants credit up to a number.
+func (s *stream) grant(f *fixture, id ID, upTo uint64) {
+	s.credit = max(s.credit, upTo)
+	f.system.Root.RequestWithCustomSender(f.pids[id], &GrantCredit{UpTo: upTo}, s.in.pid)
 }
 
 func (s *stream) expect(commands ...string) {
@@ -142,7 +162,8 @@ func TestSubscribeFromACompactedIndex(t *testing.T) {
 func TestASubscriptionReplaysWhileWritesGoOn(t *testing.T) {
 	f, leader := newGroup(t)
 	f.applyMany(leader, 3000)
-	s := newStream(t, f.ask(leader, &Subscribe{FromIndex: 1}))
+	s := newStream(t, f.ask(leader, &Subscribe{FromIndex: 1, Credit: 10_000}))
+	s.credit = 10_000
 	for i := range 200 { // a turn of somebody, and now and then a command
 		if f.scheduler.Len() > 0 {
 			f.scheduler.Step(i % f.scheduler.Len())
@@ -300,10 +321,12 @@ func TestASubscriptionThatEndsWhileReplayingCanBeResumed(t *testing.T) {
 	f.elect()
 	f.applyMany(1, 50)
 	in := f.ask(1, &Subscribe{FromIndex: 1})
-	for range 2 { // the actor takes the request, and the applier the work; the log is not served yet
-		f.scheduler.Step(0)
-	}
+	f.held[Name("g", 1)+"/applier"] = true // the log is read, and has not come through yet
+	f.settle()
+	f.noReply(in)
 	f.system.Root.Stop(f.pids[1])
+	f.settle()
+	clear(f.held)
 	f.settle()
 	if end := only[*SubscriptionEnded](f, in); end.ResumeIndex != 1 {
 		t.Errorf("got %v, want to resume at 1: nothing was given", end)

@@ -1,8 +1,6 @@
 package raft
 
 import (
-	"slices"
-
 	"github.com/asynkron/protoactor-go/actor"
 
 	"example.com/raftactor/mailbox"
@@ -35,11 +33,6 @@ type (
 	}
 	// peerUnreachable says that the transport does not reach a member.
 	peerUnreachable struct{ id ID }
-	// logWanted asks for entries from lo on, for a subscription.
-	logWanted struct {
-		subscription uint64
-		lo           Index
-	}
 )
 
 // memberInbox queues what the transport has for this member.
@@ -146,6 +139,7 @@ func (r *raftActor) control(message any) {
 		r.fail(m.err)
 	case *machineRestored:
 		r.step(&node.Restored{Index: m.index})
+		r.work.add(&logServed{gone: true, first: r.storage.Log().FirstIndex()})
 		r.publish(&SnapshotRestored{Group: r.cfg.Group, Member: r.cfg.ID, Index: m.index})
 	case *snapshotEnded:
 		r.snapshotEnded(m)
@@ -190,7 +184,6 @@ func (r *raftActor) pass(elapsed int64) {
 	r.tick.Elapsed = int(elapsed)
 	r.step(&r.tick)
 	r.calls.expire(r.system, r.clock)
-	r.subscribing = slices.DeleteFunc(r.subscribing, func(s *subscribe) bool { return s.settled.Load() })
 	r.snapshots.tick(r)
 }
 
@@ -201,17 +194,10 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 		return
 	}
 	if r.intercept(request, sender) {
-		return // a GetStatus from before the first turn, when nobody could answer it yet
+		return // what came before the first turn, when nobody could answer it yet
 	}
-	if m, ok := request.(*Subscribe); ok {
-		s := &subscribe{subscriber: orSender(m.Subscriber, sender), from: Index(m.FromIndex)}
-		r.subscribing = append(r.subscribing, s)
-		r.work.add(s)
-		return
-	}
-	if m, ok := request.(*Unsubscribe); ok {
-		r.work.add(&unsubscribe{subscriber: orSender(m.Subscriber, sender)})
-		return
+	if _, ok := request.(*GrantCredit); ok {
+		return // the subscription is over
 	}
 	c := r.callOf(request, sender)
 	if c == nil || c.answered.Load() {
@@ -277,9 +263,10 @@ func (r *raftActor) take(c *call) {
 func (r *raftActor) turnDown(request any, sender *actor.PID) {
 	switch m := request.(type) {
 	case *Subscribe:
-		r.endSubscribe(orSender(m.Subscriber, sender), Index(m.FromIndex))
+		r.reply(orSender(m.Subscriber, sender), endOf(SubscriptionEnded_STOPPED, Index(m.FromIndex)))
 	case *Unsubscribe:
-		r.reply(orSender(m.Subscriber, sender), &SubscriptionEnded{Reason: SubscriptionEnded_STOPPED})
+		r.reply(orSender(m.Subscriber, sender), endOf(SubscriptionEnded_STOPPED, 0))
+	case *GrantCredit: // has no reply
 	case *statusCall:
 		m.answer(nil)
 	case *GetStatus:
@@ -289,11 +276,6 @@ func (r *raftActor) turnDown(request any, sender *actor.PID) {
 			c.reject(r.system, rejectStopped(c))
 		}
 	}
-}
-
-// endSubscribe tells a subscriber that was never given anything that the member has stopped.
-func (r *raftActor) endSubscribe(subscriber *actor.PID, from Index) {
-	r.reply(subscriber, &SubscriptionEnded{Reason: SubscriptionEnded_STOPPED, ResumeIndex: uint64(from)})
 }
 
 // isOver tells whether this member does nothing any more.

@@ -1,0 +1,222 @@
+package raft
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// A feed is where subscribers, on goroutines of their own, meet the feeder of a member, and where the applier tells it
+// what is new. What one subscriber asks for keeps its order. The feed is bounded by Config.SubscribersMax; a grant of
+// credit takes no room.
+type feed struct {
+	system         *actor.ActorSystem
+	feeder         *actor.PID
+	subscribersMax int
+
+	// applied is the index up to which the machine has applied, or the snapshot that it starts from. Written by the
+	// applier.
+	applied atomic.Uint64
+	// waits: everybody who may be given more has all that is applied. The feeder says so, and who takes the word back
+	// owes it a chunk.
+	waits atomic.Bool
+
+	mu sync.Mutex
+	// Guarded by mu.
+	newest map[subscriberKey]*subscription // what each subscriber has asked for last
+	asked  []subscriberRequest             // what the feeder has not looked at, in order
+	topped []*subscription                 // those that were parked and may go on
+	woken  bool                            // the feeder has been told to look
+	closed bool
+}
+
+// subscriberKey tells subscribers apart.
+type subscriberKey struct{ address, id string }
+
+func keyOf(pid *actor.PID) subscriberKey { return subscriberKey{pid.Address, pid.Id} }
+
+// subscriberRequest is a Subscribe, or the Unsubscribe of a subscriber.
+type subscriberRequest struct {
+	subscribe   *subscription
+	unsubscribe *actor.PID
+}
+
+// feederWoken has the feeder look at its feed.
+type feederWoken struct{}
+
+// creditDefault is the credit of a Subscribe that names none.
+const creditDefault = 1024
+
+func (f *feed) init(system *actor.ActorSystem, subscribersMax int, applied Index) {
+	f.system, f.subscribersMax = system, subscribersMax
+	f.newest = map[subscriberKey]*subscription{}
+	f.applied.Store(uint64(applied))
+}
+
+// intercept takes what subscribers ask for, on the goroutines of those who post. It leaves the grant of a subscriber
+// that is not known to the request lane, where the Subscribe may be that it has overtaken: one that was posted before
+// the member had started.
+func (f *feed) intercept(request any, sender *actor.PID) bool {
+	switch m := request.(type) {
+	case *Subscribe:
+		f.subscribe(m, orSender(m.Subscriber, sender))
+	case *Unsubscribe:
+		f.unsubscribe(orSender(m.Subscriber, sender))
+	case *GrantCredit:
+		return f.grant(m, orSender(m.Subscriber, sender))
+	default:
+		return false
+	}
+	return true
+}
+
+// subscribe begins where the subscriber wants it, which for "from now on" is decided here: whatever it proposes after
+// this it gets. Nobody is heard of again who cannot be reached.
+func (f *feed) subscribe(m *Subscribe, subscriber *actor.PID) {
+	process, there := f.system.ProcessRegistry.Get(subscriber)
+	if !there {
+		return
+	}
+	s := &subscription{subscriber: subscriber, key: keyOf(subscriber), next: Index(m.FromIndex)}
+	s.process, _ = process.(*actor.ActorProcess)
+	s.local = s.process != nil || subscriber.Address == f.system.Address()
+	if s.next == 0 {
+		s.next = Index(f.applied.Load()) + 1
+	}
+	s.previous = s.next - 1
+	s.granted.Store(m.Credit)
+	if m.Credit == 0 {
+		s.granted.Store(creditDefault)
+	}
+
+	f.mu.Lock()
+	closed, full := f.closed, len(f.asked) >= f.subscribersMax
+	if f.newest[s.key] == nil && len(f.newest) >= f.subscribersMax {
+		full = true
+	}
+	wake := false
+	if !closed && !full {
+		f.newest[s.key] = s
+		f.asked = append(f.asked, subscriberRequest{subscribe: s})
+		wake = f.wakes()
+	}
+	f.mu.Unlock()
+	switch {
+	case closed:
+		tell(f.system, subscriber, endOf(SubscriptionEnded_STOPPED, s.next))
+	case full:
+		tell(f.system, subscriber, tooManySubscribers())
+	case wake:
+		f.wake()
+	}
+}
+
+// unsubscribe has the feeder end what the subscriber has, and say so.
+func (f *feed) unsubscribe(subscriber *actor.PID) {
+	if subscriber == nil {
+		return
+	}
+	f.mu.Lock()
+	closed, full := f.closed, len(f.asked) >= f.subscribersMax
+	wake := false
+	if !closed && !full {
+		delete(f.newest, keyOf(subscriber))
+		f.asked = append(f.asked, subscriberRequest{unsubscribe: subscriber})
+		wake = f.wakes()
+	}
+	f.mu.Unlock()
+	switch {
+	case closed:
+		tell(f.system, subscriber, endOf(SubscriptionEnded_STOPPED, Index(f.applied.Load())+1))
+	case full:
+		tell(f.system, subscriber, tooManySubscribers())
+	case wake:
+		f.wake()
+	}
+}
+
+func tooManySubscribers() *Rejected {
+	return overloadedRejection("there are as many subscribers as Config.SubscribersMax allows; try again later, or at another member")
+}
+
+// grant raises the credit of what the subscriber has asked for last. It tells whether that is known.
+func (f *feed) grant(m *GrantCredit, subscriber *actor.PID) bool {
+	if subscriber == nil {
+		return true
+	}
+	f.mu.Lock()
+	s := f.newest[keyOf(subscriber)]
+	known, wake := f.closed || s != nil, false
+	if s != nil && m.UpTo > s.granted.Load() {
+		s.granted.Store(m.UpTo)
+		if s.parked {
+			s.parked = false
+			f.topped = append(f.topped, s)
+			wake = f.wakes()
+		}
+	}
+	f.mu.Unlock()
+	if wake {
+		f.wake()
+	}
+	return known
+}
+
+// wakes tells whether the feeder has to be woken. It is called with mu held.
+func (f *feed) wakes() bool {
+	wake := !f.woken
+	f.woken = true
+	return wake
+}
+
+func (f *feed) wake() { tell(f.system, f.feeder, feederWoken{}) }
+
+// take gives the feeder what has come since.
+func (f *feed) take() (asked []subscriberRequest, topped []*subscription) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	asked, topped = f.asked, f.topped
+	f.asked, f.topped, f.woken = nil, nil, false
+	return asked, topped
+}
+
+// park lets a subscription wait for credit, unless it has got some.
+func (f *feed) park(s *subscription) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.parked = s.number >= s.granted.Load()
+	return s.parked
+}
+
+// forget makes room where a subscription was, unless its subscriber has asked for another one.
+func (f *feed) forget(s *subscription) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.newest[s.key] == s {
+		delete(f.newest, s.key)
+	}
+}
+
+// close lets nobody in any more. Who asks from now on is told that the member has stopped.
+func (f *feed) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+}
+
+// subscribers is how many there are.
+func (f *feed) subscribers() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.newest)
+}
+
+// advance says that the machine has applied an entry. Only the applier calls it.
+func (f *feed) advance(index Index) { f.applied.Store(uint64(index)) }
+
+// owed tells whether the feeder waits for what has been applied last, and is to be given it.
+func (f *feed) owed() bool { return f.waits.Load() && f.waits.CompareAndSwap(true, false) }
+
+// hand gives the feeder a chunk of the log.
+func (f *feed) hand(chunk *logServed) { tell(f.system, f.feeder, chunk) }
