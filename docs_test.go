@@ -1,6 +1,7 @@
 package raftactor_test
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,10 +75,11 @@ func runProgram(t *testing.T, program string) string {
 		t.Fatal(err)
 	}
 	run := exec.Command("go", "run", file) // in this directory, so that it finds the module
-	run.Stderr = os.Stderr
+	var log bytes.Buffer
+	run.Stderr = &log
 	out, err := run.Output()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s", err, log.String())
 	}
 	return strings.TrimSpace(string(out))
 }
