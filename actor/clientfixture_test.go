@@ -3,6 +3,9 @@ package raft
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"testing"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -142,4 +145,14 @@ func places(frames []frame) (all []string) {
 		all = append(all, fmt.Sprintf("%d/%d", f.session, f.sequence))
 	}
 	return all
+}
+
+// await waits for what another goroutine brings about.
+func await(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			tb.Fatalf("after 20 s still not: %s", what)
+		}
+	}
 }
