@@ -230,7 +230,7 @@ func (c Config) ticks(d time.Duration) int {
 func (c Config) logger(system *actor.ActorSystem) hclog.Logger {
 	logger := c.Logger
 	if logger == nil {
-		logger = newSlogAdapter(system.Logger())
+		logger = NewHclogLogger(system.Logger())
 	}
 	return logger.Named("raft").With("group", c.Group, "member", uint64(c.ID))
 }
