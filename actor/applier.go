@@ -79,8 +79,9 @@ type applier struct {
 	system  *actor.ActorSystem
 	owner   *actor.PID // the raft actor
 
-	// unapplied is lowered by what has been applied. The raft actor's.
+	// unapplied is lowered by what has been applied. The raft actor's, as are vitals.
 	unapplied *atomic.Int64
+	vitals    *vitals
 	// applied is the index up to which the machine has applied.
 	applied  Index
 	sessions sessions
@@ -100,7 +101,7 @@ type applier struct {
 func newApplier(r *raftActor) *applier {
 	return &applier{
 		cfg: r.cfg, machine: r.machine, storage: r.storage, system: r.system,
-		owner: r.self, unapplied: &r.unapplied,
+		owner: r.self, unapplied: &r.unapplied, vitals: &r.vitals,
 		sessions: sessions{unpublished: unpublished{from: 1}},
 	}
 }
@@ -125,6 +126,8 @@ func (a *applier) Receive(ctx actor.Context) {
 		a.stopping.Store(true)
 		a.subscriptions.stop(ctx)
 	}
+	a.vitals.subscribers.Store(int64(len(a.subscriptions.all)))
+	a.vitals.sessions.Store(int64(len(a.sessions.byID)))
 }
 
 func (a *applier) do(ctx actor.Context, item any) error {
@@ -176,7 +179,7 @@ func (a *applier) apply(ctx actor.Context, entries []Entry) error {
 				return err
 			}
 		}
-		a.applied = e.Index
+		a.reached(e.Index)
 		a.answer(e, r)
 		a.subscriptions.applied(ctx, e)
 	}
@@ -228,6 +231,12 @@ func (a *applier) applyOnce(e *Entry, f *frame) (reply, error) {
 	default:
 		return reply{rejected: rejectExpired(f.session)}, nil
 	}
+}
+
+// reached takes note of how far the machine has applied.
+func (a *applier) reached(index Index) {
+	a.applied = index
+	a.vitals.applied.Store(uint64(index))
 }
 
 // expect notes who waits. A change of members that was made long ago is answered at once.
@@ -390,7 +399,8 @@ func (a *applier) restore(ctx actor.Context, meta SnapshotMeta) error {
 		return fmt.Errorf("raft: the machine failed to restore the snapshot at %d: %w", meta.Index, err)
 	}
 	sessions.unpublished.precede(&a.sessions.unpublished, a.applied)
-	a.sessions, a.applied = *sessions, meta.Index
+	a.sessions = *sessions
+	a.reached(meta.Index)
 	for _, s := range a.covered {
 		a.settle(s)
 	}
