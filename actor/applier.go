@@ -72,8 +72,9 @@ type applier struct {
 	system  *actor.ActorSystem
 	owner   *actor.PID // the raft actor
 
-	// unapplied is lowered by what has been applied. The raft actor's.
+	// unapplied is lowered by what has been applied. The raft actor's, as are vitals.
 	unapplied *atomic.Int64
+	vitals    *vitals
 	// applied is the index up to which the machine has applied.
 	applied  Index
 	sessions sessions
@@ -94,7 +95,7 @@ type applier struct {
 func newApplier(r *raftActor) *applier {
 	return &applier{
 		cfg: r.cfg, machine: r.machine, storage: r.storage, system: r.system,
-		owner: r.self, unapplied: &r.unapplied, feed: &r.feed,
+		owner: r.self, unapplied: &r.unapplied, feed: &r.feed, vitals: &r.vitals,
 		sessions: sessions{unpublished: unpublished{from: 1}},
 	}
 }
@@ -116,6 +117,7 @@ func (a *applier) Receive(ctx actor.Context) {
 	case *actor.Stopping:
 		a.stopping.Store(true)
 	}
+	a.vitals.sessions.Store(int64(len(a.sessions.byID)))
 }
 
 func (a *applier) do(ctx actor.Context, item any) error {
@@ -161,8 +163,7 @@ func (a *applier) apply(entries []Entry) error {
 				return err
 			}
 		}
-		a.applied = e.Index
-		a.feed.advance(a.applied)
+		a.reached(e.Index)
 		a.answer(e, r)
 	}
 	if a.feed.owed() {
@@ -230,6 +231,12 @@ func (a *applier) publish(m *logServed) {
 		}
 	}
 	a.feed.hand(m)
+}
+
+// reached takes note of how far the machine has applied.
+func (a *applier) reached(index Index) {
+	a.applied = index
+	a.feed.advance(index)
 }
 
 // expect notes who waits. A change of members that was made long ago is answered at once.
@@ -392,12 +399,12 @@ func (a *applier) restore(ctx actor.Context, meta SnapshotMeta) error {
 		return fmt.Errorf("raft: the machine failed to restore the snapshot at %d: %w", meta.Index, err)
 	}
 	sessions.unpublished.precede(&a.sessions.unpublished, a.applied)
-	a.sessions, a.applied = *sessions, meta.Index
+	a.sessions = *sessions
+	a.reached(meta.Index)
 	for _, s := range a.covered {
 		a.settle(s)
 	}
 	a.covered = nil
-	a.feed.advance(a.applied)
 	ctx.Send(a.owner, &machineRestored{index: meta.Index})
 	a.serveWaiting()
 	return nil

@@ -126,8 +126,12 @@ type realGroup struct {
 }
 
 func newRealGroup(tb testing.TB, members int) *realGroup {
+	return newRealGroupIn(tb, quietSystem(), members)
+}
+
+func newRealGroupIn(tb testing.TB, system *actor.ActorSystem, members int) *realGroup {
 	g := &realGroup{
-		TB: tb, system: quietSystem(), timer: timer.NewReal(), electionTimeout: 200 * time.Millisecond,
+		TB: tb, system: system, timer: timer.NewReal(), electionTimeout: 200 * time.Millisecond,
 		traffic: &traffic{Transport: NewMemoryTransport()}, stores: map[ID]Store{}, machines: map[ID]*journal{},
 		pids: map[ID]*actor.PID{}, failed: make(chan *Failed, 100), configure: func(*Config) {},
 	}

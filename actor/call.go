@@ -55,6 +55,11 @@ type call struct {
 	// submitted: the node, or the leader, has been given the command. Unless the node turns it down it may stand in the
 	// log, even if that step fails, so that it may be applied whatever happens now. Owned by the raft actor.
 	submitted bool
+
+	// member is the one that has taken the call in, or nil, and admitted when that was, if that is measured. Set by
+	// the raft actor.
+	member   *vitals
+	admitted time.Duration
 }
 
 // An asker has made a call that is not a message.
@@ -82,6 +87,21 @@ func (c *call) answer(system *actor.ActorSystem, r reply) {
 	if !c.answered.CompareAndSwap(false, true) {
 		return
 	}
+	if c.member != nil {
+		c.member.answered(c, r)
+	}
+	c.deliver(system, r)
+}
+
+// passOn gives the call the reply of the leader that it was forwarded to, unless it has one. The leader has taken
+// note of it.
+func (c *call) passOn(system *actor.ActorSystem, r reply) {
+	if c.answered.CompareAndSwap(false, true) {
+		c.deliver(system, r)
+	}
+}
+
+func (c *call) deliver(system *actor.ActorSystem, r reply) {
 	switch {
 	case c.asker != nil:
 		c.asker.answered(c, r)

@@ -109,7 +109,7 @@ func newClient(system *actor.ActorSystem, cfg ClientConfig) *Client {
 		cfg.Timer = sharedTimer()
 	}
 	if cfg.Logger == nil {
-		cfg.Logger = newSlogAdapter(system.Logger())
+		cfg.Logger = NewHclogLogger(system.Logger())
 	}
 	c := &Client{
 		system: system, members: slices.Clone(cfg.Members), logger: cfg.Logger.Named("raft").Named("client"),

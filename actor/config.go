@@ -91,16 +91,17 @@ type Member struct {
 
 // Defaults of [Config].
 const (
-	tickIntervalDefault      = 50 * time.Millisecond
-	heartbeatIntervalDefault = 100 * time.Millisecond
-	electionTimeoutDefault   = 500 * time.Millisecond
-	requestTimeoutDefault    = 5 * time.Second
-	pendingMaxDefault        = 1 << 16
-	subscribersMaxDefault    = 1 << 16
-	unappliedBytesMaxDefault = 64 << 20
-	commandBytesMaxDefault   = 1 << 20
-	sessionsMaxDefault       = 1 << 12
-	sessionBytesMaxDefault   = 64 << 20
+	tickIntervalDefault        = 50 * time.Millisecond
+	heartbeatIntervalDefault   = 100 * time.Millisecond
+	electionTimeoutDefault     = 500 * time.Millisecond
+	requestTimeoutDefault      = 5 * time.Second
+	pendingMaxDefault          = 1 << 16
+	subscribersMaxDefault      = 1 << 16
+	unappliedBytesMaxDefault   = 64 << 20
+	uncommittedBytesMaxDefault = 64 << 20
+	commandBytesMaxDefault     = 1 << 20
+	sessionsMaxDefault         = 1 << 12
+	sessionBytesMaxDefault     = 64 << 20
 )
 
 var groupName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$`)
@@ -177,6 +178,10 @@ func (c Config) withDefaults() Config {
 		value        *int
 		defaultValue int
 	}{
+		{&c.RequestsMax, mailbox.DefaultRequestsMax},
+		{&c.RequestBytesMax, mailbox.DefaultRequestBytesMax},
+		{&c.PeerBytesMax, mailbox.DefaultPeerBytesMax},
+		{&c.UncommittedBytesMax, uncommittedBytesMaxDefault},
 		{&c.PendingMax, pendingMaxDefault},
 		{&c.SubscribersMax, subscribersMaxDefault},
 		{&c.UnappliedBytesMax, unappliedBytesMaxDefault},
@@ -214,8 +219,8 @@ func (c Config) nodeConfig() node.Config {
 
 func (c Config) mailboxOptions() mailbox.Options {
 	return mailbox.Options{
-		Classify: classify, Overloaded: overloaded,
-		PeerBytesMax: c.PeerBytesMax, RequestsMax: c.RequestsMax, RequestBytesMax: c.RequestBytesMax,
+		Classify: classify, PeerBytesMax: c.PeerBytesMax,
+		RequestsMax: c.RequestsMax, RequestBytesMax: c.RequestBytesMax,
 	}
 }
 
@@ -235,7 +240,7 @@ func (c Config) ticks(d time.Duration) int {
 func (c Config) logger(system *actor.ActorSystem) hclog.Logger {
 	logger := c.Logger
 	if logger == nil {
-		logger = newSlogAdapter(system.Logger())
+		logger = NewHclogLogger(system.Logger())
 	}
 	return logger.Named("raft").With("group", c.Group, "member", uint64(c.ID))
 }

@@ -1,6 +1,8 @@
 package raft
 
 import (
+	"fmt"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	"example.com/raftactor/node"
@@ -55,24 +57,25 @@ type Disowned struct {
 	Member, By ID
 }
 
-// publisher publishes events on its own turns, since handlers run on the publisher's goroutine and
-// must not hold consensus up.
-type publisher struct{}
-
-func (publisher) Receive(ctx actor.Context) {
-	switch event := ctx.Message().(type) {
-	case actor.SystemMessage, actor.AutoReceiveMessage:
-	default:
-		publish(ctx, event)
-	}
+// EventsDropped is published when a handler of events has been slow: as many of this member's have been
+// dropped, so that what waited for it stayed bounded. [Failed] is never dropped.
+type EventsDropped struct {
+	Group  string
+	Member ID
+	Count  int
 }
 
-// publish survives a handler that panics: it concerns neither this member nor later events.
-func publish(ctx actor.Context, event any) {
-	defer func() {
-		if p := recover(); p != nil {
-			ctx.Logger().Error("raft: a handler of an event panics", "event", event, "panic", p)
-		}
-	}()
-	ctx.ActorSystem().EventStream.Publish(event)
+// newPublisher makes the outlet for events, whose handlers run on the goroutine that publishes.
+func newPublisher(cfg Config, system *actor.ActorSystem, vitals *vitals, logger *memberLog) *outlet {
+	o := &outlet{
+		deliver: func(event any) { system.EventStream.Publish(event) },
+		panicked: func(event, reason any) {
+			logger.Error("a handler of an event panics", "event", fmt.Sprintf("%T", event), "panic", fmt.Sprint(reason))
+		},
+		dropped: func(count int) any {
+			return &EventsDropped{Group: cfg.Group, Member: cfg.ID, Count: count}
+		},
+	}
+	o.open(cfg, system, vitals, "events")
+	return o
 }

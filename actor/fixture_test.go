@@ -55,8 +55,12 @@ type fixture struct {
 const step = tickIntervalDefault
 
 func newFixture(tb testing.TB, members ...ID) *fixture {
+	return newFixtureIn(tb, quietSystem(), members...)
+}
+
+func newFixtureIn(tb testing.TB, system *actor.ActorSystem, members ...ID) *fixture {
 	f := &fixture{
-		TB: tb, seed: 1, system: quietSystem(), scheduler: new(mailbox.Scheduler), clock: timer.NewManual(),
+		TB: tb, seed: 1, system: system, scheduler: new(mailbox.Scheduler), clock: timer.NewManual(),
 		network: newNetwork(), stores: map[ID]*testStore{}, machines: map[ID]*journal{},
 		pids: map[ID]*actor.PID{}, held: map[string]bool{}, configure: func(*Config) {},
 	}

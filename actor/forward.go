@@ -55,17 +55,22 @@ func (f *Forward) Answer(reply proto.Message) error {
 	}
 	r, err := replyOf(reply)
 	if err == nil {
-		f.origin.answer(f.system, r)
+		f.origin.passOn(f.system, r)
 	}
 	return err
 }
 
 // Drop says that the request will never reach the leader.
 func (f *Forward) Drop() {
-	f.answered(nil, reply{rejected: &Rejected{
+	lost := reply{rejected: &Rejected{
 		Code: Code_UNREACHABLE, Outcome: Outcome_NOT_APPLIED, RetryAfterMs: retryAfterMs,
 		Detail: "the leader cannot be reached from the member that was asked; try again, or ask another member",
-	}})
+	}}
+	if f.origin != nil {
+		f.origin.answer(f.system, lost)
+		return
+	}
+	f.answered(&call{}, lost)
 }
 
 // call makes the leader's call of it, whose answer is the one of the follower's. Nil: it has been delivered before, or
@@ -91,7 +96,7 @@ func (f *Forward) call() (*call, *Rejected) {
 // answered implements asker.
 func (f *Forward) answered(c *call, r reply) {
 	if f.origin != nil {
-		f.origin.answer(f.system, r)
+		f.origin.passOn(f.system, r)
 		return
 	}
 	f.reply(c.message(r).(proto.Message))

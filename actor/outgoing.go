@@ -44,6 +44,9 @@ func (o *outgoing) flush(r *raftActor) {
 func (r *raftActor) send(e *PeerEnvelope) {
 	e.Group, e.From = r.cfg.Group, r.cfg.ID
 	member, _ := r.node.Configuration().Member(e.To)
+	if r.logger.IsTrace() {
+		r.logger.traceEnvelope("sent", e)
+	}
 	r.link.Send(e.To, member.Address, e)
 }
 

@@ -50,6 +50,9 @@ func (r *raftActor) performNotice(a node.Action) {
 	case *node.MembershipChanged:
 		r.membershipChanged(a)
 	case *node.LeaderChanged:
+		if a.Leader != node.None {
+			r.vitals.metrics.Load().leaderChanged()
+		}
 		r.logger.Info("leader changed", "leader", uint64(a.Leader), "term", uint64(a.Term))
 		r.publish(&LeaderChanged{Group: r.cfg.Group, Member: r.cfg.ID, Leader: a.Leader, Term: a.Term})
 	case *node.Accepted:
@@ -138,6 +141,7 @@ func (r *raftActor) snapshotEnded(m *snapshotEnded) {
 		}
 		return
 	}
+	r.vitals.metrics.Load().snapshotTaken()
 	r.step(&node.Snapshotted{Meta: m.meta})
 	r.publish(&SnapshotSaved{Group: r.cfg.Group, Member: r.cfg.ID, Index: m.meta.Index})
 	if m.asked != nil {

@@ -58,7 +58,7 @@ func newRaftActor(cfg Config, machine Machine) (*raftActor, error) {
 // machine, and none may be restarted with an empty memory.
 func (r *raftActor) props() *actor.Props {
 	producer := func() actor.Actor { return &single{raft: r} }
-	return actor.PropsFromProducer(producer, actor.WithMailbox(r.cfg.mailboxProducer()))
+	return actor.PropsFromProducer(producer, actor.WithMailbox(r.mailboxProducer()))
 }
 
 // single runs the raft actor if it is the first that starts. A spawn that fails, as when the name is still
@@ -79,11 +79,14 @@ func (s *single) Receive(ctx actor.Context) {
 	}
 }
 
-func (c Config) mailboxProducer() actor.MailboxProducer {
-	if c.scheduler != nil {
-		return c.scheduler.New(c.mailboxOptions())
+func (r *raftActor) mailboxProducer() actor.MailboxProducer {
+	options := r.cfg.mailboxOptions()
+	options.Overloaded = r.overloaded
+	options.Dropped = func(any) { r.vitals.metrics.Load().dropPeer() }
+	if r.cfg.scheduler != nil {
+		return r.cfg.scheduler.New(options)
 	}
-	return mailbox.New(c.mailboxOptions())
+	return mailbox.New(options)
 }
 
 // sharedTimer is the tick source of all members that are given none. Its goroutine runs while there are

@@ -337,6 +337,77 @@ func (Status_Role) EnumDescriptor() ([]byte, []int) {
 	return file_actor_raft_proto_rawDescGZIP(), []int{23, 0}
 }
 
+type Problem_Kind int32
+
+const (
+	Problem_KIND_UNSPECIFIED Problem_Kind = 0
+	// There is no such actor: it has stopped, has failed, or was never started. No Status says so of itself.
+	Problem_STOPPED Problem_Kind = 1
+	// The raft actor has taken note of no time for an election timeout.
+	Problem_STALLED Problem_Kind = 2
+	// Nobody is known to lead.
+	Problem_NO_LEADER Problem_Kind = 3
+	// The machine has applied nothing for as long as a request waits by default, although more is committed.
+	Problem_MACHINE_STALLED Problem_Kind = 4
+	// The machine has more than 65,536 committed entries to apply, or more than 3/4 of what may wait for it.
+	Problem_MACHINE_BEHIND Problem_Kind = 5
+	// A voter has not been heard from for an election timeout. Only the leader says so.
+	Problem_VOTER_SILENT Problem_Kind = 6
+	// A queue is filled to more than 3/4.
+	Problem_QUEUE_NEARLY_FULL Problem_Kind = 7
+)
+
+// Enum value maps for Problem_Kind.
+var (
+	Problem_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "STOPPED",
+		2: "STALLED",
+		3: "NO_LEADER",
+		4: "MACHINE_STALLED",
+		5: "MACHINE_BEHIND",
+		6: "VOTER_SILENT",
+		7: "QUEUE_NEARLY_FULL",
+	}
+	Problem_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED":  0,
+		"STOPPED":           1,
+		"STALLED":           2,
+		"NO_LEADER":         3,
+		"MACHINE_STALLED":   4,
+		"MACHINE_BEHIND":    5,
+		"VOTER_SILENT":      6,
+		"QUEUE_NEARLY_FULL": 7,
+	}
+)
+
+func (x Problem_Kind) Enum() *Problem_Kind {
+	p := new(Problem_Kind)
+	*p = x
+	return p
+}
+
+func (x Problem_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Problem_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_actor_raft_proto_enumTypes[5].Descriptor()
+}
+
+func (Problem_Kind) Type() protoreflect.EnumType {
+	return &file_actor_raft_proto_enumTypes[5]
+}
+
+func (x Problem_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Problem_Kind.Descriptor instead.
+func (Problem_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_actor_raft_proto_rawDescGZIP(), []int{24, 0}
+}
+
 type MemberInfo_State int32
 
 const (
@@ -376,11 +447,11 @@ func (x MemberInfo_State) String() string {
 }
 
 func (MemberInfo_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_actor_raft_proto_enumTypes[5].Descriptor()
+	return file_actor_raft_proto_enumTypes[6].Descriptor()
 }
 
 func (MemberInfo_State) Type() protoreflect.EnumType {
-	return &file_actor_raft_proto_enumTypes[5]
+	return &file_actor_raft_proto_enumTypes[6]
 }
 
 func (x MemberInfo_State) Number() protoreflect.EnumNumber {
@@ -389,7 +460,7 @@ func (x MemberInfo_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MemberInfo_State.Descriptor instead.
 func (MemberInfo_State) EnumDescriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{24, 0}
+	return file_actor_raft_proto_rawDescGZIP(), []int{25, 0}
 }
 
 // Propose asks for a command to be applied by the machines of all members. The reply is Proposed.
@@ -1812,8 +1883,12 @@ type Status struct {
 	Sessions    uint64 `protobuf:"varint,15,opt,name=sessions,proto3" json:"sessions,omitempty"`
 	Subscribers uint64 `protobuf:"varint,16,opt,name=subscribers,proto3" json:"subscribers,omitempty"`
 	// How long ago the member has last taken note of time. It is more than a tick if it is very busy, or stuck.
-	StalledMs     int64  `protobuf:"varint,17,opt,name=stalled_ms,json=stalledMs,proto3" json:"stalled_ms,omitempty"`
-	Tag           uint64 `protobuf:"varint,18,opt,name=tag,proto3" json:"tag,omitempty"`
+	StalledMs int64  `protobuf:"varint,17,opt,name=stalled_ms,json=stalledMs,proto3" json:"stalled_ms,omitempty"`
+	Tag       uint64 `protobuf:"varint,18,opt,name=tag,proto3" json:"tag,omitempty"`
+	// How long the machine has applied nothing although more is committed, as of the last tick.
+	MachineStalledMs int64 `protobuf:"varint,19,opt,name=machine_stalled_ms,json=machineStalledMs,proto3" json:"machine_stalled_ms,omitempty"`
+	// What is wrong, as the member judges by its own configuration. Empty: nothing.
+	Problems      []*Problem `protobuf:"bytes,20,rep,name=problems,proto3" json:"problems,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1974,6 +2049,83 @@ func (x *Status) GetTag() uint64 {
 	return 0
 }
 
+func (x *Status) GetMachineStalledMs() int64 {
+	if x != nil {
+		return x.MachineStalledMs
+	}
+	return 0
+}
+
+func (x *Status) GetProblems() []*Problem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+// Problem is something that keeps a member, or soon may keep it, from doing its work.
+type Problem struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  Problem_Kind           `protobuf:"varint,1,opt,name=kind,proto3,enum=raftactor.v1.Problem_Kind" json:"kind,omitempty"`
+	// The other member that it is about, or zero.
+	Member uint64 `protobuf:"varint,2,opt,name=member,proto3" json:"member,omitempty"`
+	// For people.
+	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Problem) Reset() {
+	*x = Problem{}
+	mi := &file_actor_raft_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Problem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Problem) ProtoMessage() {}
+
+func (x *Problem) ProtoReflect() protoreflect.Message {
+	mi := &file_actor_raft_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Problem.ProtoReflect.Descriptor instead.
+func (*Problem) Descriptor() ([]byte, []int) {
+	return file_actor_raft_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Problem) GetKind() Problem_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Problem_KIND_UNSPECIFIED
+}
+
+func (x *Problem) GetMember() uint64 {
+	if x != nil {
+		return x.Member
+	}
+	return 0
+}
+
+func (x *Problem) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 // MemberInfo is one member of the configuration in force.
 type MemberInfo struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1996,7 +2148,7 @@ type MemberInfo struct {
 
 func (x *MemberInfo) Reset() {
 	*x = MemberInfo{}
-	mi := &file_actor_raft_proto_msgTypes[24]
+	mi := &file_actor_raft_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2008,7 +2160,7 @@ func (x *MemberInfo) String() string {
 func (*MemberInfo) ProtoMessage() {}
 
 func (x *MemberInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[24]
+	mi := &file_actor_raft_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2021,7 +2173,7 @@ func (x *MemberInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberInfo.ProtoReflect.Descriptor instead.
 func (*MemberInfo) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{24}
+	return file_actor_raft_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *MemberInfo) GetId() uint64 {
@@ -2095,7 +2247,7 @@ type Queues struct {
 	RequestBytes uint64 `protobuf:"varint,2,opt,name=request_bytes,json=requestBytes,proto3" json:"request_bytes,omitempty"`
 	PeerMessages uint64 `protobuf:"varint,3,opt,name=peer_messages,json=peerMessages,proto3" json:"peer_messages,omitempty"`
 	PeerBytes    uint64 `protobuf:"varint,4,opt,name=peer_bytes,json=peerBytes,proto3" json:"peer_bytes,omitempty"`
-	// Requests that were taken and are not answered.
+	// Requests that were taken and are not answered, as of the last tick.
 	Pending uint64 `protobuf:"varint,5,opt,name=pending,proto3" json:"pending,omitempty"`
 	// What a leader has taken and not committed.
 	UncommittedBytes uint64 `protobuf:"varint,6,opt,name=uncommitted_bytes,json=uncommittedBytes,proto3" json:"uncommitted_bytes,omitempty"`
@@ -2104,13 +2256,17 @@ type Queues struct {
 	// Since the start: requests refused because of a full queue, and peer messages dropped.
 	RequestsRefused uint64 `protobuf:"varint,8,opt,name=requests_refused,json=requestsRefused,proto3" json:"requests_refused,omitempty"`
 	PeerDropped     uint64 `protobuf:"varint,9,opt,name=peer_dropped,json=peerDropped,proto3" json:"peer_dropped,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Log records and events that wait for the logger and for handlers of events; and those dropped since the start.
+	LogRecords     uint64 `protobuf:"varint,10,opt,name=log_records,json=logRecords,proto3" json:"log_records,omitempty"`
+	Events         uint64 `protobuf:"varint,11,opt,name=events,proto3" json:"events,omitempty"`
+	NoticesDropped uint64 `protobuf:"varint,12,opt,name=notices_dropped,json=noticesDropped,proto3" json:"notices_dropped,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Queues) Reset() {
 	*x = Queues{}
-	mi := &file_actor_raft_proto_msgTypes[25]
+	mi := &file_actor_raft_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2122,7 +2278,7 @@ func (x *Queues) String() string {
 func (*Queues) ProtoMessage() {}
 
 func (x *Queues) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[25]
+	mi := &file_actor_raft_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2135,7 +2291,7 @@ func (x *Queues) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Queues.ProtoReflect.Descriptor instead.
 func (*Queues) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{25}
+	return file_actor_raft_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Queues) GetRequests() uint64 {
@@ -2201,6 +2357,27 @@ func (x *Queues) GetPeerDropped() uint64 {
 	return 0
 }
 
+func (x *Queues) GetLogRecords() uint64 {
+	if x != nil {
+		return x.LogRecords
+	}
+	return 0
+}
+
+func (x *Queues) GetEvents() uint64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *Queues) GetNoticesDropped() uint64 {
+	if x != nil {
+		return x.NoticesDropped
+	}
+	return 0
+}
+
 // Rejected says that a request was not done, or that it is not known whether it was.
 type Rejected struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -2220,7 +2397,7 @@ type Rejected struct {
 
 func (x *Rejected) Reset() {
 	*x = Rejected{}
-	mi := &file_actor_raft_proto_msgTypes[26]
+	mi := &file_actor_raft_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2232,7 +2409,7 @@ func (x *Rejected) String() string {
 func (*Rejected) ProtoMessage() {}
 
 func (x *Rejected) ProtoReflect() protoreflect.Message {
-	mi := &file_actor_raft_proto_msgTypes[26]
+	mi := &file_actor_raft_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2245,7 +2422,7 @@ func (x *Rejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rejected.ProtoReflect.Descriptor instead.
 func (*Rejected) Descriptor() ([]byte, []int) {
-	return file_actor_raft_proto_rawDescGZIP(), []int{26}
+	return file_actor_raft_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Rejected) GetCode() Code {
@@ -2405,7 +2582,7 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x10\n" +
 	"\x03tag\x18\x02 \x01(\x04R\x03tag\"\x1d\n" +
 	"\tGetStatus\x12\x10\n" +
-	"\x03tag\x18\x01 \x01(\x04R\x03tag\"\x98\x05\n" +
+	"\x03tag\x18\x01 \x01(\x04R\x03tag\"\xf9\x05\n" +
 	"\x06Status\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12-\n" +
@@ -2428,13 +2605,28 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\vsubscribers\x18\x10 \x01(\x04R\vsubscribers\x12\x1d\n" +
 	"\n" +
 	"stalled_ms\x18\x11 \x01(\x03R\tstalledMs\x12\x10\n" +
-	"\x03tag\x18\x12 \x01(\x04R\x03tag\"B\n" +
+	"\x03tag\x18\x12 \x01(\x04R\x03tag\x12,\n" +
+	"\x12machine_stalled_ms\x18\x13 \x01(\x03R\x10machineStalledMs\x121\n" +
+	"\bproblems\x18\x14 \x03(\v2\x15.raftactor.v1.ProblemR\bproblems\"B\n" +
 	"\x04Role\x12\f\n" +
 	"\bFOLLOWER\x10\x00\x12\x11\n" +
 	"\rPRE_CANDIDATE\x10\x01\x12\r\n" +
 	"\tCANDIDATE\x10\x02\x12\n" +
 	"\n" +
-	"\x06LEADER\x10\x03\"\xf9\x02\n" +
+	"\x06LEADER\x10\x03\"\x83\x02\n" +
+	"\aProblem\x12.\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1a.raftactor.v1.Problem.KindR\x04kind\x12\x16\n" +
+	"\x06member\x18\x02 \x01(\x04R\x06member\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"\x97\x01\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aSTOPPED\x10\x01\x12\v\n" +
+	"\aSTALLED\x10\x02\x12\r\n" +
+	"\tNO_LEADER\x10\x03\x12\x13\n" +
+	"\x0fMACHINE_STALLED\x10\x04\x12\x12\n" +
+	"\x0eMACHINE_BEHIND\x10\x05\x12\x10\n" +
+	"\fVOTER_SILENT\x10\x06\x12\x15\n" +
+	"\x11QUEUE_NEARLY_FULL\x10\a\"\xf9\x02\n" +
 	"\n" +
 	"MemberInfo\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
@@ -2451,7 +2643,7 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05PROBE\x10\x01\x12\r\n" +
 	"\tREPLICATE\x10\x02\x12\f\n" +
-	"\bSNAPSHOT\x10\x03\"\xcb\x02\n" +
+	"\bSNAPSHOT\x10\x03\"\xad\x03\n" +
 	"\x06Queues\x12\x1a\n" +
 	"\brequests\x18\x01 \x01(\x04R\brequests\x12#\n" +
 	"\rrequest_bytes\x18\x02 \x01(\x04R\frequestBytes\x12#\n" +
@@ -2462,7 +2654,12 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\x11uncommitted_bytes\x18\x06 \x01(\x04R\x10uncommittedBytes\x12'\n" +
 	"\x0funapplied_bytes\x18\a \x01(\x04R\x0eunappliedBytes\x12)\n" +
 	"\x10requests_refused\x18\b \x01(\x04R\x0frequestsRefused\x12!\n" +
-	"\fpeer_dropped\x18\t \x01(\x04R\vpeerDropped\"\xf6\x01\n" +
+	"\fpeer_dropped\x18\t \x01(\x04R\vpeerDropped\x12\x1f\n" +
+	"\vlog_records\x18\n" +
+	" \x01(\x04R\n" +
+	"logRecords\x12\x16\n" +
+	"\x06events\x18\v \x01(\x04R\x06events\x12'\n" +
+	"\x0fnotices_dropped\x18\f \x01(\x04R\x0enoticesDropped\"\xf6\x01\n" +
 	"\bRejected\x12&\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x12.raftactor.v1.CodeR\x04code\x12/\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x15.raftactor.v1.OutcomeR\aoutcome\x12\x16\n" +
@@ -2513,66 +2710,70 @@ func file_actor_raft_proto_rawDescGZIP() []byte {
 	return file_actor_raft_proto_rawDescData
 }
 
-var file_actor_raft_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_actor_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_actor_raft_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_actor_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_actor_raft_proto_goTypes = []any{
 	(Consistency)(0),              // 0: raftactor.v1.Consistency
 	(Code)(0),                     // 1: raftactor.v1.Code
 	(Outcome)(0),                  // 2: raftactor.v1.Outcome
 	(SubscriptionEnded_Reason)(0), // 3: raftactor.v1.SubscriptionEnded.Reason
 	(Status_Role)(0),              // 4: raftactor.v1.Status.Role
-	(MemberInfo_State)(0),         // 5: raftactor.v1.MemberInfo.State
-	(*Propose)(nil),               // 6: raftactor.v1.Propose
-	(*Proposed)(nil),              // 7: raftactor.v1.Proposed
-	(*OpenSession)(nil),           // 8: raftactor.v1.OpenSession
-	(*SessionOpened)(nil),         // 9: raftactor.v1.SessionOpened
-	(*Query)(nil),                 // 10: raftactor.v1.Query
-	(*Answer)(nil),                // 11: raftactor.v1.Answer
-	(*Subscribe)(nil),             // 12: raftactor.v1.Subscribe
-	(*GrantCredit)(nil),           // 13: raftactor.v1.GrantCredit
-	(*SubscriptionStarted)(nil),   // 14: raftactor.v1.SubscriptionStarted
-	(*Applied)(nil),               // 15: raftactor.v1.Applied
-	(*SubscriptionEnded)(nil),     // 16: raftactor.v1.SubscriptionEnded
-	(*Unsubscribe)(nil),           // 17: raftactor.v1.Unsubscribe
-	(*ChangeMembers)(nil),         // 18: raftactor.v1.ChangeMembers
-	(*AddMember)(nil),             // 19: raftactor.v1.AddMember
-	(*PromoteMember)(nil),         // 20: raftactor.v1.PromoteMember
-	(*DemoteMember)(nil),          // 21: raftactor.v1.DemoteMember
-	(*RemoveMember)(nil),          // 22: raftactor.v1.RemoveMember
-	(*MembersChanged)(nil),        // 23: raftactor.v1.MembersChanged
-	(*TransferLeadership)(nil),    // 24: raftactor.v1.TransferLeadership
-	(*LeadershipTransferred)(nil), // 25: raftactor.v1.LeadershipTransferred
-	(*TakeSnapshot)(nil),          // 26: raftactor.v1.TakeSnapshot
-	(*SnapshotTaken)(nil),         // 27: raftactor.v1.SnapshotTaken
-	(*GetStatus)(nil),             // 28: raftactor.v1.GetStatus
-	(*Status)(nil),                // 29: raftactor.v1.Status
-	(*MemberInfo)(nil),            // 30: raftactor.v1.MemberInfo
-	(*Queues)(nil),                // 31: raftactor.v1.Queues
-	(*Rejected)(nil),              // 32: raftactor.v1.Rejected
-	(*actor.PID)(nil),             // 33: actor.PID
+	(Problem_Kind)(0),             // 5: raftactor.v1.Problem.Kind
+	(MemberInfo_State)(0),         // 6: raftactor.v1.MemberInfo.State
+	(*Propose)(nil),               // 7: raftactor.v1.Propose
+	(*Proposed)(nil),              // 8: raftactor.v1.Proposed
+	(*OpenSession)(nil),           // 9: raftactor.v1.OpenSession
+	(*SessionOpened)(nil),         // 10: raftactor.v1.SessionOpened
+	(*Query)(nil),                 // 11: raftactor.v1.Query
+	(*Answer)(nil),                // 12: raftactor.v1.Answer
+	(*Subscribe)(nil),             // 13: raftactor.v1.Subscribe
+	(*GrantCredit)(nil),           // 14: raftactor.v1.GrantCredit
+	(*SubscriptionStarted)(nil),   // 15: raftactor.v1.SubscriptionStarted
+	(*Applied)(nil),               // 16: raftactor.v1.Applied
+	(*SubscriptionEnded)(nil),     // 17: raftactor.v1.SubscriptionEnded
+	(*Unsubscribe)(nil),           // 18: raftactor.v1.Unsubscribe
+	(*ChangeMembers)(nil),         // 19: raftactor.v1.ChangeMembers
+	(*AddMember)(nil),             // 20: raftactor.v1.AddMember
+	(*PromoteMember)(nil),         // 21: raftactor.v1.PromoteMember
+	(*DemoteMember)(nil),          // 22: raftactor.v1.DemoteMember
+	(*RemoveMember)(nil),          // 23: raftactor.v1.RemoveMember
+	(*MembersChanged)(nil),        // 24: raftactor.v1.MembersChanged
+	(*TransferLeadership)(nil),    // 25: raftactor.v1.TransferLeadership
+	(*LeadershipTransferred)(nil), // 26: raftactor.v1.LeadershipTransferred
+	(*TakeSnapshot)(nil),          // 27: raftactor.v1.TakeSnapshot
+	(*SnapshotTaken)(nil),         // 28: raftactor.v1.SnapshotTaken
+	(*GetStatus)(nil),             // 29: raftactor.v1.GetStatus
+	(*Status)(nil),                // 30: raftactor.v1.Status
+	(*Problem)(nil),               // 31: raftactor.v1.Problem
+	(*MemberInfo)(nil),            // 32: raftactor.v1.MemberInfo
+	(*Queues)(nil),                // 33: raftactor.v1.Queues
+	(*Rejected)(nil),              // 34: raftactor.v1.Rejected
+	(*actor.PID)(nil),             // 35: actor.PID
 }
 var file_actor_raft_proto_depIdxs = []int32{
 	0,  // 0: raftactor.v1.Query.consistency:type_name -> raftactor.v1.Consistency
-	33, // 1: raftactor.v1.Subscribe.subscriber:type_name -> actor.PID
-	33, // 2: raftactor.v1.GrantCredit.subscriber:type_name -> actor.PID
+	35, // 1: raftactor.v1.Subscribe.subscriber:type_name -> actor.PID
+	35, // 2: raftactor.v1.GrantCredit.subscriber:type_name -> actor.PID
 	3,  // 3: raftactor.v1.SubscriptionEnded.reason:type_name -> raftactor.v1.SubscriptionEnded.Reason
-	33, // 4: raftactor.v1.Unsubscribe.subscriber:type_name -> actor.PID
-	19, // 5: raftactor.v1.ChangeMembers.add:type_name -> raftactor.v1.AddMember
-	20, // 6: raftactor.v1.ChangeMembers.promote:type_name -> raftactor.v1.PromoteMember
-	21, // 7: raftactor.v1.ChangeMembers.demote:type_name -> raftactor.v1.DemoteMember
-	22, // 8: raftactor.v1.ChangeMembers.remove:type_name -> raftactor.v1.RemoveMember
+	35, // 4: raftactor.v1.Unsubscribe.subscriber:type_name -> actor.PID
+	20, // 5: raftactor.v1.ChangeMembers.add:type_name -> raftactor.v1.AddMember
+	21, // 6: raftactor.v1.ChangeMembers.promote:type_name -> raftactor.v1.PromoteMember
+	22, // 7: raftactor.v1.ChangeMembers.demote:type_name -> raftactor.v1.DemoteMember
+	23, // 8: raftactor.v1.ChangeMembers.remove:type_name -> raftactor.v1.RemoveMember
 	4,  // 9: raftactor.v1.Status.role:type_name -> raftactor.v1.Status.Role
-	30, // 10: raftactor.v1.Status.members:type_name -> raftactor.v1.MemberInfo
-	31, // 11: raftactor.v1.Status.queues:type_name -> raftactor.v1.Queues
-	5,  // 12: raftactor.v1.MemberInfo.state:type_name -> raftactor.v1.MemberInfo.State
-	1,  // 13: raftactor.v1.Rejected.code:type_name -> raftactor.v1.Code
-	2,  // 14: raftactor.v1.Rejected.outcome:type_name -> raftactor.v1.Outcome
-	33, // 15: raftactor.v1.Rejected.leader_pid:type_name -> actor.PID
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	32, // 10: raftactor.v1.Status.members:type_name -> raftactor.v1.MemberInfo
+	33, // 11: raftactor.v1.Status.queues:type_name -> raftactor.v1.Queues
+	31, // 12: raftactor.v1.Status.problems:type_name -> raftactor.v1.Problem
+	5,  // 13: raftactor.v1.Problem.kind:type_name -> raftactor.v1.Problem.Kind
+	6,  // 14: raftactor.v1.MemberInfo.state:type_name -> raftactor.v1.MemberInfo.State
+	1,  // 15: raftactor.v1.Rejected.code:type_name -> raftactor.v1.Code
+	2,  // 16: raftactor.v1.Rejected.outcome:type_name -> raftactor.v1.Outcome
+	35, // 17: raftactor.v1.Rejected.leader_pid:type_name -> actor.PID
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_actor_raft_proto_init() }
@@ -2591,8 +2792,8 @@ func file_actor_raft_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_actor_raft_proto_rawDesc), len(file_actor_raft_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   27,
+			NumEnums:      7,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"github.com/hashicorp/go-hclog"
 
 	"example.com/raftactor/mailbox"
 	"example.com/raftactor/node"
@@ -25,15 +24,18 @@ type raftActor struct {
 	system *actor.ActorSystem
 	self   *actor.PID
 	ctx    actor.Context
-	logger hclog.Logger
+	box    *mailbox.Mailbox
+	logger *memberLog
 
 	storage Storage
 	node    *node.Node
 	link    Link
 	applier *actor.PID
 	reader  *actor.PID
-	// events publishes; it outlives this actor, to publish how that ended.
-	events *actor.PID
+	// events publishes; it and the logger outlive this actor, to tell how that ended.
+	events *outlet
+	// meter makes the metrics; nil where there are none.
+	meter *actor.PID
 	// cancelTicks ends the subscription to the timer.
 	cancelTicks func()
 	// ticks have passed and are not taken note of yet. Written by the timer too.
@@ -61,6 +63,7 @@ type raftActor struct {
 	transfer *call
 
 	published published
+	vitals    vitals
 	// role is what was logged last.
 	role node.Role
 	// failure is why this member has stopped for good, or nil.
@@ -117,8 +120,8 @@ func (r *raftActor) catch() {
 // start takes office. Whatever fails here is Failed, and the actor stops.
 func (r *raftActor) start(ctx actor.Context) {
 	r.system, r.self = ctx.ActorSystem(), ctx.Self()
-	r.logger = r.cfg.logger(r.system)
-	r.events = r.system.Root.Spawn(r.cfg.childProps(func() actor.Actor { return publisher{} }))
+	r.logger = newMemberLog(r.cfg, r.system, &r.vitals)
+	r.events = newPublisher(r.cfg, r.system, &r.vitals, r.logger)
 	if want := pidName(r.cfg.Group, r.cfg.ID); r.self.Id != want {
 		r.fail(fmt.Errorf("raft: spawned as %q: other members look for it as %q; use raft.Spawn", r.self.Id, want))
 		return
@@ -130,9 +133,10 @@ func (r *raftActor) start(ctx actor.Context) {
 	r.publishStatus()
 	r.feed.init(r.system, r.cfg.SubscribersMax, r.storage.Log().Snapshot().Index)
 	r.feed.feeder = r.spawnChild("feeder", func() actor.Actor { return newFeeder(r.self, &r.feed) })
-	box := mailbox.Of(ctx)
-	box.Intercept(r.intercept)
-	link, err := r.cfg.Transport.Join(r.cfg.Group, r.cfg.ID, memberInbox{box})
+	r.box = mailbox.Of(ctx)
+	r.box.Intercept(r.intercept)
+	r.spawnMeter()
+	link, err := r.cfg.Transport.Join(r.cfg.Group, r.cfg.ID, memberInbox{r.box})
 	if err != nil {
 		r.fail(fmt.Errorf("raft: joining the transport: %w", err))
 		return
@@ -144,7 +148,7 @@ func (r *raftActor) start(ctx actor.Context) {
 	r.snapshots.attempts = r.cfg.seed
 	r.cancelTicks = r.cfg.timerSource().Subscribe(r.cfg.TickInterval, func(elapsed int) {
 		if r.ticks.Add(int64(elapsed)) == int64(elapsed) {
-			box.PostUserMessage(tickPassed{})
+			r.box.PostUserMessage(tickPassed{})
 		}
 	}).Cancel
 	r.logger.Info("member started", "term", uint64(r.node.Term()), "last-index", uint64(r.node.Status().LastIndex))
@@ -181,14 +185,26 @@ func (r *raftActor) spawnChild(name string, producer actor.Producer) *actor.PID 
 	return pid
 }
 
+// spawnMeter spawns the meter if there is something to measure with. It is no child: stopping does not wait for
+// a provider.
+func (r *raftActor) spawnMeter() {
+	provider := r.system.Config.MetricsProvider
+	if provider == nil {
+		return
+	}
+	r.meter = r.system.Root.SpawnPrefix(r.cfg.childProps(func() actor.Actor {
+		return &meter{provider: provider, cfg: r.cfg, vitals: &r.vitals, logger: r.logger, status: r.status}
+	}), pidName(r.cfg.Group, r.cfg.ID)+"/meter/")
+}
+
 // fail finishes the member. It comes back by being spawned again, from what its store holds.
 func (r *raftActor) fail(err error) {
 	if r.failure != nil || r.stopped {
 		return
 	}
 	r.failure = err
-	r.logger.Error("member failed", "error", err)
-	r.publish(&Failed{Group: r.cfg.Group, Member: r.cfg.ID, Err: err})
+	r.logger.failed(err)
+	r.events.postAlways(&Failed{Group: r.cfg.Group, Member: r.cfg.ID, Err: err})
 	r.release()
 	r.ctx.Stop(r.self)
 }
@@ -222,9 +238,11 @@ func (r *raftActor) close() {
 			r.logger.Error("closing the storage", "error", err)
 		}
 	}
-	if r.events != nil {
-		r.system.Root.Poison(r.events)
+	if r.meter != nil {
+		r.system.Root.Stop(r.meter)
 	}
+	r.events.close()
+	r.logger.out.close()
 }
 
-func (r *raftActor) publish(event any) { r.system.Root.Send(r.events, event) }
+func (r *raftActor) publish(event any) { r.events.post(event) }

@@ -93,6 +93,9 @@ func (r *raftActor) sendSnapshot(a *node.SendSnapshot) {
 // sendFromChild hands an envelope to the transport. It is safe from any goroutine.
 func (r *raftActor) sendFromChild(to ID, address string, e *PeerEnvelope) {
 	e.Group, e.From, e.To = r.cfg.Group, r.cfg.ID, to
+	if r.logger.IsTrace() {
+		r.logger.traceEnvelope("sent", e)
+	}
 	r.link.Send(to, address, e)
 }
 
@@ -104,6 +107,8 @@ func (r *raftActor) sendingEnded(m *sendingEnded) {
 	delete(r.snapshots.senders, m.peer)
 	if m.err != nil {
 		r.logger.Warn("sending a snapshot failed", "to", uint64(m.peer), "error", m.err)
+	} else {
+		r.vitals.metrics.Load().snapshotSent()
 	}
 	r.step(&node.SnapshotSent{Peer: m.peer, OK: m.err == nil})
 }
@@ -199,6 +204,7 @@ func (r *raftActor) receivingEnded(m *receivingEnded) {
 	if m.err != nil {
 		r.logger.Warn("receiving a snapshot failed", "from", uint64(m.from.peer), "error", m.err)
 	} else {
+		r.vitals.metrics.Load().snapshotInstalled()
 		r.step(&node.SnapshotReceived{Message: m.offer, Handle: m.handle})
 	}
 	if r.failure == nil {

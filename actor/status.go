@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -8,11 +9,29 @@ import (
 	"example.com/raftactor/node"
 )
 
-// published is what GetStatus is answered from, without a turn and without a leader.
+// published is what the raft actor tells of itself at the end of each turn. With the vitals it is what GetStatus
+// is answered from, without a turn and without a leader.
 type published struct {
 	mu      sync.Mutex
 	now     node.Overview // guarded by mu
+	slow    slowStatus    // guarded by mu
 	stopped bool          // guarded by mu
+}
+
+// slowStatus is what costs more to come by, and is as of the last tick.
+type slowStatus struct {
+	// peers are the other members as a leader knows them, when its log ended at last and was durable up to
+	// durable. Empty on others.
+	peers         []node.PeerStatus
+	last, durable Index
+	// transferTarget is whom leadership is being handed to, or none.
+	transferTarget ID
+	// uncommittedBytes is what a leader has taken and not committed, and pending the calls that are not
+	// answered.
+	uncommittedBytes, pending int
+	// machineStalled is for how many ticks the machine has been at machineApplied although more is committed.
+	machineStalled int64
+	machineApplied Index
 }
 
 func (p *published) set(now node.Overview) {
@@ -27,52 +46,133 @@ func (p *published) stop() {
 	p.mu.Unlock()
 }
 
+// publishStatus is called at the end of each turn.
 func (r *raftActor) publishStatus() {
 	now := r.node.Overview()
 	if now.Role != r.role {
+		r.logRole(now)
 		r.role = now.Role
-		r.logger.Debug("role changed", "role", now.Role.String(), "term", uint64(now.Term))
+		r.publishSlowStatus(0) // what was known as a leader, or is now
 	}
 	r.published.set(now)
+}
+
+// logRole logs a change of role: for all if it is one of leadership, else for those who look at elections.
+func (r *raftActor) logRole(now node.Overview) {
+	log := r.logger.Debug
+	if now.Role == node.Leader || r.role == node.Leader {
+		log = r.logger.Info
+	}
+	log("role changed", "role", now.Role.String(), "term", uint64(now.Term))
+}
+
+// publishSlowStatus is called when so many ticks have passed, or the role has changed.
+func (r *raftActor) publishSlowStatus(elapsed int64) {
+	now, applied := r.node.Status(), Index(r.feed.applied.Load())
+	r.published.mu.Lock()
+	defer r.published.mu.Unlock()
+	s := &r.published.slow
+	s.peers, s.last, s.durable = now.Peers, now.LastIndex, now.Durable
+	s.transferTarget, s.uncommittedBytes = now.TransferTarget, now.UncommittedBytes
+	s.pending = len(r.calls.open)
+	if applied >= now.Commit || applied != s.machineApplied {
+		s.machineStalled = 0
+	} else {
+		s.machineStalled += elapsed
+	}
+	s.machineApplied = applied
 }
 
 // intercept answers what needs no turn. It runs on the goroutines of those who post, but for what was
 // posted before the actor had started.
 func (r *raftActor) intercept(request any, sender *actor.PID) bool {
-	c, isCall := request.(*statusCall)
-	_, isMessage := request.(*GetStatus)
-	if !isCall && !isMessage {
+	switch m := request.(type) {
+	case *statusCall:
+		m.answer(r.status())
+	case *GetStatus:
+		if sender == nil {
+			return true // nobody asks
+		}
+		status := r.status()
+		if status == nil {
+			r.turnAway(sender, tagged(rejectStopped(&call{kind: queryCall}), m.Tag))
+			return true
+		}
+		status.Tag = m.Tag
+		tell(r.system, sender, status)
+	default:
 		return r.feed.intercept(request, sender)
-	}
-	r.published.mu.Lock()
-	now, stopped := r.published.now, r.published.stopped
-	r.published.mu.Unlock()
-	switch {
-	case isCall && stopped:
-		c.answer(nil)
-	case isCall:
-		c.answer(r.statusOf(now))
-	case sender != nil && stopped:
-		tell(r.system, sender, rejectStopped(&call{kind: queryCall}))
-	case sender != nil:
-		tell(r.system, sender, r.statusOf(now))
 	}
 	return true
 }
 
-func (r *raftActor) statusOf(now node.Overview) *Status {
+// status is how the member sees the group, or nil if it has stopped. It is safe for concurrent use, and waits
+// for nobody.
+func (r *raftActor) status() *Status {
+	r.published.mu.Lock()
+	now, slow, stopped := r.published.now, r.published.slow, r.published.stopped
+	slow.peers = slices.Clone(slow.peers)
+	r.published.mu.Unlock()
+	if stopped {
+		return nil
+	}
+	tickMs, applied := r.cfg.TickInterval.Milliseconds(), r.feed.applied.Load()
+	if Index(applied) != slow.machineApplied {
+		slow.machineStalled = 0 // since the last tick
+	}
 	s := &Status{
-		Group: r.cfg.Group, Id: uint64(r.cfg.ID), Role: Status_Role(now.Role), Term: uint64(now.Term),
-		Leader: uint64(now.Leader), FirstIndex: uint64(now.FirstIndex), LastIndex: uint64(now.LastIndex),
-		SnapshotIndex: uint64(now.Snapshot), CommitIndex: uint64(now.Commit),
-		AppliedIndex: uint64(now.Applied), Incarnation: uint64(now.Incarnation), Subscribers: uint64(r.feed.subscribers()),
+		Group: r.cfg.Group, Id: uint64(r.cfg.ID), Incarnation: uint64(now.Incarnation),
+		Role: Status_Role(now.Role), Term: uint64(now.Term), Leader: uint64(now.Leader),
+		TransferTarget: uint64(slow.transferTarget),
+		FirstIndex:     uint64(now.FirstIndex), LastIndex: uint64(now.LastIndex), SnapshotIndex: uint64(now.Snapshot),
+		CommitIndex: uint64(now.Commit), AppliedIndex: applied,
+		Sessions: uint64(r.vitals.sessions.Load()), Subscribers: uint64(r.feed.subscribers()),
+		StalledMs: r.ticks.Load() * tickMs, MachineStalledMs: slow.machineStalled * tickMs,
+		Queues: r.queues(&slow),
 	}
 	for _, m := range now.Configuration.Members {
-		s.Members = append(s.Members, &MemberInfo{
-			Id: uint64(m.ID), Voter: m.Suffrage == node.Voter, Address: m.Address,
-		})
+		info := &MemberInfo{Id: uint64(m.ID), Voter: m.Suffrage == node.Voter, Address: m.Address}
+		if now.Role == node.Leader {
+			slow.describe(info, m.ID == r.cfg.ID, tickMs)
+		}
+		s.Members = append(s.Members, info)
 	}
+	s.Problems = r.cfg.problems(s)
 	return s
+}
+
+// describe adds what a leader knows of a member.
+func (s *slowStatus) describe(info *MemberInfo, self bool, tickMs int64) {
+	match := s.durable
+	if !self {
+		k := slices.IndexFunc(s.peers, func(p node.PeerStatus) bool { return uint64(p.ID) == info.Id })
+		if k < 0 {
+			return // it has been added since the last tick
+		}
+		p := &s.peers[k]
+		match = p.Match
+		info.State = replicationStates[p.State]
+		info.LastContactMs = int64(p.SilentTicks) * tickMs
+		info.InflightMessages, info.InflightBytes = uint64(p.InflightMessages), uint64(p.InflightBytes)
+	}
+	info.MatchIndex, info.Lag = uint64(match), uint64(s.last-min(s.last, match))
+}
+
+var replicationStates = map[string]MemberInfo_State{
+	"probe": MemberInfo_PROBE, "replicate": MemberInfo_REPLICATE, "snapshot": MemberInfo_SNAPSHOT,
+}
+
+// queues are what waits in the member at this moment.
+func (r *raftActor) queues(slow *slowStatus) *Queues {
+	box := r.box.Stats()
+	return &Queues{
+		Requests: uint64(box.Requests.Waiting), RequestBytes: uint64(box.Requests.Bytes),
+		PeerMessages: uint64(box.Peer.Waiting), PeerBytes: uint64(box.Peer.Bytes), PeerDropped: box.Peer.Refused,
+		Pending: uint64(slow.pending), UncommittedBytes: uint64(slow.uncommittedBytes),
+		UnappliedBytes: uint64(r.unapplied.Load()), RequestsRefused: r.vitals.overloaded.Load(),
+		LogRecords: uint64(r.logger.out.depth()), Events: uint64(r.events.depth()),
+		NoticesDropped: r.vitals.noticesDropped.Load(),
+	}
 }
 
 // statusCall is GetStatus from a goroutine. The channel has room for one answer.
@@ -92,15 +192,17 @@ func (*statusCall) IgnoreDeadLetterLogging() {}
 
 // overloaded answers a request that is refused because the mailbox is full. It runs on the goroutine of
 // the one who asks.
-func overloaded(request any) any {
+func (r *raftActor) overloaded(request any) any {
 	if _, ok := request.(*GrantCredit); ok {
 		return nil // has no reply
 	}
 	rejected := overloadedRejection("as many requests wait as Config.RequestsMax or RequestBytesMax allows; try again later")
 	if c, ok := request.(*call); ok && c.asker != nil {
+		c.member = &r.vitals // it has not been given away: nobody else looks at it
 		c.reject(nil, rejected)
 		return nil
 	}
+	r.vitals.rejected(rejected.Code)
 	if f, ok := request.(*Forward); ok {
 		f.answered(&call{}, reply{rejected: rejected})
 		return nil

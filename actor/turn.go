@@ -169,6 +169,9 @@ func (r *raftActor) fromPeer(e *PeerEnvelope) {
 	case e.Ack != nil:
 		r.snapshots.ack(r, e)
 	}
+	if r.logger.IsTrace() {
+		r.logger.traceEnvelope("received", e)
+	}
 	for _, m := range e.Messages {
 		if m.Head().From != e.From {
 			continue // the transport vouches for the envelope only
@@ -185,6 +188,7 @@ func (r *raftActor) pass(elapsed int64) {
 	r.step(&r.tick)
 	r.calls.expire(r.system, r.clock)
 	r.snapshots.tick(r)
+	r.publishSlowStatus(elapsed)
 }
 
 // request takes a request, or turns it down. Proposals and queries are gathered for the end of the turn.
@@ -217,21 +221,26 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 // callOf makes a call of a request, or answers it at once.
 func (r *raftActor) callOf(request any, sender *actor.PID) *call {
 	c, rejected := callOf(request, sender)
-	if rejected == nil && c != nil && c.kind == proposeCall {
+	if f, ok := request.(*Forward); ok && rejected != nil {
+		r.vitals.rejected(rejected.Code)
+		f.answered(&call{}, reply{rejected: rejected})
+		return nil
+	}
+	if rejected != nil {
+		r.turnAway(sender, rejected)
+		return nil
+	}
+	if c == nil {
+		return nil
+	}
+	r.vitals.admit(c)
+	if c.kind == proposeCall {
 		if bytes := commandBytes(c.payload); bytes > r.cfg.CommandBytesMax {
 			c.reject(r.system, r.rejection(&node.CommandTooLargeError{Bytes: bytes, BytesMax: r.cfg.CommandBytesMax}))
 			return nil
 		}
 	}
-	if rejected == nil {
-		return c
-	}
-	if f, ok := request.(*Forward); ok {
-		f.answered(&call{}, reply{rejected: rejected})
-	} else {
-		r.reply(sender, rejected)
-	}
-	return nil
+	return c
 }
 
 // take does what is asked of this member itself.
@@ -270,7 +279,7 @@ func (r *raftActor) turnDown(request any, sender *actor.PID) {
 	case *statusCall:
 		m.answer(nil)
 	case *GetStatus:
-		r.reply(sender, rejectStopped(&call{kind: queryCall}))
+		r.turnAway(sender, tagged(rejectStopped(&call{kind: queryCall}), m.Tag))
 	default:
 		if c := r.callOf(request, sender); c != nil {
 			c.reject(r.system, rejectStopped(c))
@@ -280,6 +289,12 @@ func (r *raftActor) turnDown(request any, sender *actor.PID) {
 
 // isOver tells whether this member does nothing any more.
 func (r *raftActor) isOver() bool { return r.failure != nil || r.stopped }
+
+// turnAway answers a request that is no call with a rejection.
+func (r *raftActor) turnAway(sender *actor.PID, rejected *Rejected) {
+	r.vitals.rejected(rejected.Code)
+	r.reply(sender, rejected)
+}
 
 func (r *raftActor) reply(to *actor.PID, message any) { tell(r.system, to, message) }
 

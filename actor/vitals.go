@@ -1,0 +1,56 @@
+package raft
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// vitals are what a member tells of itself beside what the raft actor publishes at the end of a turn. Each is
+// written where it changes, and read from any goroutine, so that status and metrics need no turn of anybody.
+type vitals struct {
+	// sessions are those that the machine's state holds. Written by the applier.
+	sessions atomic.Int64
+	// overloaded counts requests that were refused because of a full queue.
+	overloaded atomic.Uint64
+	// noticesDropped counts log records and events.
+	noticesDropped atomic.Uint64
+	// metrics are there soon after the start, if the actor system has a meter provider.
+	metrics atomic.Pointer[metrics]
+}
+
+// answered takes note of the answer to a call, once for each.
+func (v *vitals) answered(c *call, r reply) {
+	switch {
+	case r.rejected != nil:
+		v.rejected(r.rejected.Code)
+	case c.kind == proposeCall:
+		v.metrics.Load().applied(c.admitted)
+	}
+}
+
+// rejected takes note of a request that was turned down.
+func (v *vitals) rejected(code Code) {
+	if code == Code_OVERLOADED {
+		v.overloaded.Add(1)
+	}
+	v.metrics.Load().rejected(code)
+}
+
+// dropNotice takes note of a log record or an event that was dropped.
+func (v *vitals) dropNotice() {
+	v.noticesDropped.Add(1)
+	v.metrics.Load().dropNotice()
+}
+
+// admit takes note of a call that this member takes in. The time is asked for only where it is told.
+func (v *vitals) admit(c *call) {
+	c.member = v
+	if v.metrics.Load() != nil {
+		c.admitted = now()
+	}
+}
+
+var processStart = time.Now()
+
+// now is a moment, shorter than a time.Time: every call has one.
+func now() time.Duration { return time.Since(processStart) }
