@@ -132,7 +132,7 @@ type PeerFault struct {
 
 // Disowned says that member By knows this one by another life of its storage, Known: what this life
 // promises does not count there. It can come back as a new member only: have the leader remove this
-// id, and add it again.
+// id, and add it again. It comes once for each term of By's, however often By says so.
 type Disowned struct {
 	By    ID
 	Known Incarnation

@@ -46,7 +46,9 @@ type Node struct {
 	// lead is not nil while this member leads.
 	lead *leadership
 
-	counters   Counters
+	counters Counters
+	// disownings are those told of, at most one of each sender, the oldest first.
+	disownings []disowning
 	checkpoint checkpoint
 	// scratch is room to build entries in.
 	scratch []Entry
