@@ -28,10 +28,12 @@ type Node struct {
 	// clock counts all ticks.
 	clock uint64
 
-	terms   termTable
-	disk    barrier
-	commit  Index
+	terms  termTable
+	disk   barrier
+	commit Index
+	// applied is the highest index handed over to the machine, or covered by the snapshot that it restores.
 	applied Index
+	machine machine
 	// replaying: a ReadEntries that feeds Apply is under way.
 	replaying bool
 	// accepted are the commands accepted here whose outcome is not known yet.
@@ -88,6 +90,7 @@ func New(cfg Config, log Log) (*Node, error) {
 	n.identity.load(log)
 	n.disk.durable = n.terms.last
 	n.applied = snapshot.Index
+	n.machine.bytesMax = cfg.UnappliedBytesMax
 	n.commit = max(snapshot.Index, min(n.hard.Commit, n.terms.last))
 	n.snapshots = snapshots{
 		index: snapshot.Index, attempted: snapshot.Index,
@@ -160,6 +163,8 @@ func (n *Node) handle(event Event) {
 		n.propose(e.Commands)
 	case *Synced:
 		n.synced(e.Seq)
+	case *MachineApplied:
+		n.machineApplied(e.Index)
 	case *EntriesRead:
 		n.entriesRead(e)
 	case *RequestSnapshot:
