@@ -26,11 +26,8 @@ func (w *work) flush(r *raftActor) {
 
 // Items of work.
 type (
-	// applyRun is a run of committed entries, and what they stand for in memory.
-	applyRun struct {
-		entries []Entry
-		bytes   int64
-	}
+	// applyRun is a run of committed entries.
+	applyRun struct{ entries []Entry }
 	// expect says who waits for the entries from first on, if they are of that term.
 	expect struct {
 		first Index
@@ -72,11 +69,11 @@ type applier struct {
 	system  *actor.ActorSystem
 	owner   *actor.PID // the raft actor
 
-	// unapplied is lowered by what has been applied. The raft actor's, as are vitals.
-	unapplied *atomic.Int64
-	vitals    *vitals
-	// applied is the index up to which the machine has applied.
-	applied  Index
+	vitals *vitals // the raft actor's
+
+	// applied is the index up to which the machine has applied, and reported what the raft actor knows of that.
+	applied, reported Index
+
 	sessions sessions
 	// expected are the runs that somebody waits for, in the order in which they were accepted.
 	expected []*expect
@@ -95,7 +92,7 @@ type applier struct {
 func newApplier(r *raftActor) *applier {
 	return &applier{
 		cfg: r.cfg, machine: r.machine, storage: r.storage, system: r.system,
-		owner: r.self, unapplied: &r.unapplied, feed: &r.feed, vitals: &r.vitals,
+		owner: r.self, feed: &r.feed, vitals: &r.vitals,
 		sessions: sessions{unpublished: unpublished{from: 1}},
 	}
 }
@@ -113,6 +110,7 @@ func (a *applier) Receive(ctx actor.Context) {
 				fail(ctx, a.owner, err)
 			}
 		}
+		a.report(ctx)
 		m.recycle()
 	case *actor.Stopping:
 		a.stopping.Store(true)
@@ -120,10 +118,17 @@ func (a *applier) Receive(ctx actor.Context) {
 	a.vitals.sessions.Store(int64(len(a.sessions.byID)))
 }
 
+// report tells the raft actor how far the machine is, if that is news: it hands over only so much more.
+func (a *applier) report(ctx actor.Context) {
+	if a.applied > a.reported {
+		a.reported = a.applied
+		ctx.Send(a.owner, &machineApplied{index: a.applied})
+	}
+}
+
 func (a *applier) do(ctx actor.Context, item any) error {
 	switch item := item.(type) {
 	case *applyRun:
-		defer a.unapplied.Add(-item.bytes)
 		defer item.recycle()
 		return a.apply(item.entries)
 	case *expect:
@@ -405,6 +410,7 @@ func (a *applier) restore(ctx actor.Context, meta SnapshotMeta) error {
 		a.settle(s)
 	}
 	a.covered = nil
+	a.reported = meta.Index
 	ctx.Send(a.owner, &machineRestored{index: meta.Index})
 	a.serveWaiting()
 	return nil

@@ -56,8 +56,8 @@ type Config struct {
 	SessionsMax, SessionBytesMax int
 	// UncommittedBytesMax limits what a leader takes before it is committed. Default 64 MiB.
 	UncommittedBytesMax int
-	// UnappliedBytesMax limits what waits for a machine that is behind: beyond it this member, as the
-	// leader, answers proposals with OVERLOADED. Default 64 MiB.
+	// UnappliedBytesMax limits what waits for a machine that is behind. What is committed beyond it stays in
+	// the log, and this member, as the leader, answers proposals with OVERLOADED. Default 64 MiB.
 	UnappliedBytesMax int
 	// RequestsMax and RequestBytesMax limit the requests that wait for the raft actor. More are answered
 	// with OVERLOADED. Defaults 16,384 and 64 MiB.
@@ -141,7 +141,6 @@ func (c Config) Validate() error {
 	}{
 		{"PendingMax", c.PendingMax},
 		{"SubscribersMax", c.SubscribersMax},
-		{"UnappliedBytesMax", c.UnappliedBytesMax},
 		{"CommandBytesMax", c.CommandBytesMax},
 		{"SessionsMax", c.SessionsMax},
 		{"SessionBytesMax", c.SessionBytesMax},
@@ -209,7 +208,7 @@ func (c Config) nodeConfig() node.Config {
 		ID: c.ID, Seed: c.seed,
 		ElectionTicks: c.ticks(c.ElectionTimeout), HeartbeatTicks: c.ticks(c.HeartbeatInterval),
 		CommandBytesMax: min(c.CommandBytesMax, Unlimited-frameBytesMax) + frameBytesMax, UncommittedBytesMax: c.UncommittedBytesMax,
-		SnapshotEntries: c.SnapshotEntries, RetainEntries: c.RetainEntries,
+		UnappliedBytesMax: c.UnappliedBytesMax, SnapshotEntries: c.SnapshotEntries, RetainEntries: c.RetainEntries,
 	}
 	if len(members) > 0 {
 		n.Bootstrap = node.NewConfiguration(members...)

@@ -35,6 +35,7 @@ func (*SnapshotAck) IgnoreDeadLetterLogging() {}
 // IgnoreDeadLetterLogging keeps the state out of Proto.Actor's logs.
 func (*SnapshotChunk) IgnoreDeadLetterLogging()  {}
 func (*syncDone) IgnoreDeadLetterLogging()       {}
+func (*machineApplied) IgnoreDeadLetterLogging() {}
 func (*sendingEnded) IgnoreDeadLetterLogging()   {}
 func (*receivingEnded) IgnoreDeadLetterLogging() {}
 func (*snapshotEnded) IgnoreDeadLetterLogging()  {}

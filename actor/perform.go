@@ -21,9 +21,7 @@ func (r *raftActor) perform(actions []node.Action) {
 			behind = a.Seq
 			r.barrier.wanted = max(r.barrier.wanted, a.Seq)
 		case *node.Apply:
-			run := newApplyRun(a.Entries, entriesBytes(a.Entries))
-			r.unapplied.Add(run.bytes)
-			r.work.add(run)
+			r.work.add(newApplyRun(a.Entries))
 		case *node.ReadEntries:
 			r.readEntries(a)
 		case *node.TakeSnapshot:

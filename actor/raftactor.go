@@ -40,8 +40,6 @@ type raftActor struct {
 	cancelTicks func()
 	// ticks have passed and are not taken note of yet. Written by the timer too.
 	ticks atomic.Int64
-	// unapplied is what has been handed to the applier and not applied, in bytes. The applier lowers it.
-	unapplied atomic.Int64
 	// clock counts ticks taken note of.
 	clock int64
 
@@ -75,6 +73,7 @@ type raftActor struct {
 	propose node.Propose
 	tick    node.Tick
 	synced  node.Synced
+	applied node.MachineApplied
 }
 
 // Receive takes a turn. A panic in it, of the core or here, finishes the member: an actor that was

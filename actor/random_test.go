@@ -143,7 +143,10 @@ func (s *schedule) draw() {
 	retain := []int{-1, 3, 100}[s.rng.IntN(3)]
 	entries := []int{5, 30, node.Unlimited}[s.rng.IntN(3)]
 	inMemory := []Index{0, 0, 20}[s.rng.IntN(3)]
-	s.configure = func(c *Config) { c.RetainEntries, c.SnapshotEntries = retain, entries }
+	unapplied := []int{0, 0, 100, 1000}[s.rng.IntN(4)]
+	s.configure = func(c *Config) {
+		c.RetainEntries, c.SnapshotEntries, c.UnappliedBytesMax = retain, entries, unapplied
+	}
 	s.scheduler.Trace = func(self *actor.PID, message any) {
 		s.turns++
 		fmt.Fprintf(s.hash, "%s: %s\n", self.Id, describe(message))

@@ -19,9 +19,9 @@ func (w *work) recycle() {
 	works.Put(w)
 }
 
-func newApplyRun(entries []Entry, bytes int64) *applyRun {
+func newApplyRun(entries []Entry) *applyRun {
 	run := applyRuns.Get().(*applyRun)
-	run.entries, run.bytes = entries, bytes
+	run.entries = entries
 	return run
 }
 

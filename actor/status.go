@@ -24,11 +24,8 @@ type slowStatus struct {
 	// durable. Empty on others.
 	peers         []node.PeerStatus
 	last, durable Index
-	// transferTarget is whom leadership is being handed to, or none.
-	transferTarget ID
-	// uncommittedBytes is what a leader has taken and not committed, and pending the calls that are not
-	// answered.
-	uncommittedBytes, pending int
+	// pending are the calls that are not answered.
+	pending int
 	// machineStalled is for how many ticks the machine has been at machineApplied although more is committed.
 	machineStalled int64
 	machineApplied Index
@@ -68,12 +65,11 @@ func (r *raftActor) logRole(now node.Overview) {
 
 // publishSlowStatus is called when so many ticks have passed, or the role has changed.
 func (r *raftActor) publishSlowStatus(elapsed int64) {
-	now, applied := r.node.Status(), Index(r.feed.applied.Load())
+	now, applied := r.node.Overview(), Index(r.feed.applied.Load())
 	r.published.mu.Lock()
 	defer r.published.mu.Unlock()
 	s := &r.published.slow
-	s.peers, s.last, s.durable = now.Peers, now.LastIndex, now.Durable
-	s.transferTarget, s.uncommittedBytes = now.TransferTarget, now.UncommittedBytes
+	s.peers, s.last, s.durable = r.node.AppendPeers(s.peers[:0]), now.LastIndex, now.Durable
 	s.pending = len(r.calls.open)
 	if applied >= now.Commit || applied != s.machineApplied {
 		s.machineStalled = 0
@@ -123,12 +119,12 @@ func (r *raftActor) status() *Status {
 	s := &Status{
 		Group: r.cfg.Group, Id: uint64(r.cfg.ID), Incarnation: uint64(now.Incarnation),
 		Role: Status_Role(now.Role), Term: uint64(now.Term), Leader: uint64(now.Leader),
-		TransferTarget: uint64(slow.transferTarget),
+		TransferTarget: uint64(now.TransferTarget),
 		FirstIndex:     uint64(now.FirstIndex), LastIndex: uint64(now.LastIndex), SnapshotIndex: uint64(now.Snapshot),
 		CommitIndex: uint64(now.Commit), AppliedIndex: applied,
 		Sessions: uint64(r.vitals.sessions.Load()), Subscribers: uint64(r.feed.subscribers()),
 		StalledMs: r.ticks.Load() * tickMs, MachineStalledMs: slow.machineStalled * tickMs,
-		Queues: r.queues(&slow),
+		Queues: r.queues(&now, &slow),
 	}
 	for _, m := range now.Configuration.Members {
 		info := &MemberInfo{Id: uint64(m.ID), Voter: m.Suffrage == node.Voter, Address: m.Address}
@@ -163,13 +159,13 @@ var replicationStates = map[string]MemberInfo_State{
 }
 
 // queues are what waits in the member at this moment.
-func (r *raftActor) queues(slow *slowStatus) *Queues {
+func (r *raftActor) queues(now *node.Overview, slow *slowStatus) *Queues {
 	box := r.box.Stats()
 	return &Queues{
 		Requests: uint64(box.Requests.Waiting), RequestBytes: uint64(box.Requests.Bytes),
 		PeerMessages: uint64(box.Peer.Waiting), PeerBytes: uint64(box.Peer.Bytes), PeerDropped: box.Peer.Refused,
-		Pending: uint64(slow.pending), UncommittedBytes: uint64(slow.uncommittedBytes),
-		UnappliedBytes: uint64(r.unapplied.Load()), RequestsRefused: r.vitals.overloaded.Load(),
+		Pending: uint64(slow.pending), UncommittedBytes: uint64(now.UncommittedBytes),
+		UnappliedBytes: uint64(now.UnappliedBytes), RequestsRefused: r.vitals.overloaded.Load(),
 		LogRecords: uint64(r.logger.out.depth()), Events: uint64(r.events.depth()),
 		NoticesDropped: r.vitals.noticesDropped.Load(),
 	}

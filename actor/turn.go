@@ -18,6 +18,8 @@ type (
 	}
 	// childFailed says that the machine, or the storage under a child, cannot go on.
 	childFailed struct{ err error }
+	// machineApplied says how far the machine is, once for all that it was given at a time.
+	machineApplied struct{ index Index }
 	// machineRestored says that the machine has taken over a snapshot.
 	machineRestored struct{ index Index }
 	// snapshotEnded says that a snapshot of the machine is durable, or why not.
@@ -58,7 +60,7 @@ func classify(message any) (lane mailbox.Lane, bytes int) {
 	switch m := message.(type) {
 	case *PeerEnvelope:
 		return mailbox.Peer, m.bytes()
-	case tickPassed, peerUnreachable, *syncDone, *childFailed, *machineRestored, *snapshotEnded, *entriesFetched, *logWanted,
+	case tickPassed, peerUnreachable, *syncDone, *childFailed, *machineApplied, *machineRestored, *snapshotEnded, *entriesFetched, *logWanted,
 		*sendingEnded, *receivingEnded:
 		return mailbox.Control, 0
 	case *call:
@@ -137,6 +139,9 @@ func (r *raftActor) control(message any) {
 		r.completeSync(m.seq)
 	case *childFailed:
 		r.fail(m.err)
+	case *machineApplied:
+		r.applied.Index = m.index
+		r.step(&r.applied)
 	case *machineRestored:
 		r.step(&node.Restored{Index: m.index})
 		r.work.add(&logServed{gone: true, first: r.storage.Log().FirstIndex()})
@@ -247,10 +252,6 @@ func (r *raftActor) callOf(request any, sender *actor.PID) *call {
 func (r *raftActor) take(c *call) {
 	switch c.kind {
 	case proposeCall, openCall:
-		if r.unapplied.Load() >= int64(r.cfg.UnappliedBytesMax) {
-			c.reject(r.system, overloadedRejection("the machine is behind by Config.UnappliedBytesMax; try again later"))
-			return
-		}
 		if c.kind == openCall {
 			c.payload = frameOpenSession(r.cfg.SessionsMax, r.cfg.SessionBytesMax)
 		}

@@ -22,7 +22,8 @@ type Sync struct{ Seq uint64 }
 
 // Apply hands over one contiguous run of committed entries, durable here. Runs follow each other
 // without a gap but for a [RestoreSnapshot]. Entries of every kind are there: only those of kind
-// [EntryCommand] concern the machine.
+// [EntryCommand] concern the machine. [MachineApplied] says that the machine has applied them; when too
+// much waits for that, no more is handed over.
 type Apply struct{ Entries []Entry }
 
 // ReadEntries asks for entries that the log no longer has in memory; [EntriesRead] answers. The
@@ -132,7 +133,7 @@ type PeerFault struct {
 
 // Disowned says that member By knows this one by another life of its storage, Known: what this life
 // promises does not count there. It can come back as a new member only: have the leader remove this
-// id, and add it again.
+// id, and add it again. It comes once for each term of By's, however often By says so.
 type Disowned struct {
 	By    ID
 	Known Incarnation

@@ -26,10 +26,12 @@ var steadyStates = map[string]func(tb testing.TB) func(){
 	"follower: tick and heartbeat":             followerTicks,
 	"leader: tick, heartbeats and the answers": leaderTicks,
 	"leader: propose, sync, acknowledgements":  leaderProposes,
-	"follower: append of one and sync":         func(tb testing.TB) func() { return followerAppends(tb, 1) },
-	"follower: append of 64 and sync":          func(tb testing.TB) func() { return followerAppends(tb, 64) },
+	"follower: append of one and sync":         func(tb testing.TB) func() { return followerAppends(tb, 1, Unlimited) },
+	"follower: append of 64 and sync":          func(tb testing.TB) func() { return followerAppends(tb, 64, Unlimited) },
+	"follower: append of 64, a slow machine":   func(tb testing.TB) func() { return followerAppends(tb, 64, 500) },
 	"follower: a duplicate append":             followerHearsAgain,
 	"leader: a read":                           leaderReadsIndex,
+	"leader: the state of its peers":           leaderTellsOfPeers,
 	"pipeline: 64 in flight":                   func(tb testing.TB) func() { return pipelined(tb, 64) },
 	"pipeline: 1024 in flight":                 func(tb testing.TB) func() { return pipelined(tb, 1024) },
 }
@@ -83,7 +85,7 @@ func leaderProposes(tb testing.TB) func() {
 	s := quietLeader(tb)
 	step := stepper(tb, s.Node)
 	propose := &Propose{Commands: [][]byte{[]byte("sixteen bytes...")}}
-	synced := &Synced{}
+	synced, applied := &Synced{}, &MachineApplied{}
 	ack2 := &AppendEntriesReply{Header: s.re(2, 2), Success: true}
 	ack3 := &AppendEntriesReply{Header: s.re(3, 2), Success: true}
 	receive2, receive3 := &Receive{Message: ack2}, &Receive{Message: ack3}
@@ -94,18 +96,22 @@ func leaderProposes(tb testing.TB) func() {
 		ack2.Match, ack3.Match = s.terms.last, s.terms.last
 		step(receive2)
 		step(receive3)
+		applied.Index = s.applied
+		step(applied)
 	}
 }
 
-func followerAppends(tb testing.TB, count int) func() {
-	s := quietFollower(tb)
+// followerAppends has a machine that is handed so many bytes at a time, and reports until it has everything.
+func followerAppends(tb testing.TB, count, unappliedBytesMax int) func() {
+	cfg := Config{SnapshotEntries: Unlimited, UnappliedBytesMax: unappliedBytesMax}
+	s := start(tb, given{id: 2, cfg: cfg}).follows(1, 2)
 	step := stepper(tb, s.Node)
 	entries := make([]Entry, count)
 	for i := range entries {
 		entries[i] = command(0, 2, "sixteen bytes...")
 	}
 	m := &AppendEntries{Header: s.from(1, 2), Entries: entries}
-	receive, synced := &Receive{Message: m}, &Synced{}
+	receive, synced, applied := &Receive{Message: m}, &Synced{}, &MachineApplied{}
 	return func() {
 		m.PrevIndex, m.PrevTerm = s.terms.last, s.terms.lastTerm()
 		m.Commit = m.PrevIndex
@@ -115,6 +121,10 @@ func followerAppends(tb testing.TB, count int) func() {
 		step(receive)
 		synced.Seq = s.disk.seq
 		step(synced)
+		for s.machine.applied < s.applied {
+			applied.Index = s.applied
+			step(applied)
+		}
 	}
 }
 
@@ -138,6 +148,16 @@ func leaderReadsIndex(tb testing.TB) func() {
 		step(read)
 		reply.Round = s.lead.round
 		step(receive)
+	}
+}
+
+func leaderTellsOfPeers(tb testing.TB) func() {
+	s := quietLeader(tb)
+	var peers []PeerStatus
+	return func() {
+		if peers = s.AppendPeers(peers[:0]); len(peers) != 2 || s.Overview().Role != Leader {
+			tb.Fatalf("got %+v of %v", peers, s.Overview())
+		}
 	}
 }
 

@@ -23,23 +23,37 @@ func (n *Node) advanceCommit() {
 		n.broken("committing %d, and the log ends at %d", reached, n.terms.last)
 	}
 	n.commit = reached
-	n.lead.uncommitted.committed(reached)
+	n.lead.intake.commit(reached)
 	n.lead.reads.ready(n)
 }
 
-// uncommitted counts the bytes that a leader has taken and not committed yet.
-type uncommitted struct {
-	batches ring[flight]
-	bytes   int
+// intake counts the bytes that a leader has taken: until they are committed, and from then on until they
+// are handed over to its machine.
+type intake struct {
+	// batches are in ascending order, and the first so many of them are committed.
+	batches   ring[flight]
+	committed int
+	// uncommitted and unhanded are the bytes of those that are not committed, and of those that are.
+	uncommitted, unhanded int
 }
 
-func (u *uncommitted) add(last Index, bytes int) {
-	u.batches.push(flight{last: last, bytes: bytes})
-	u.bytes += bytes
+func (t *intake) add(last Index, bytes int) {
+	t.batches.push(flight{last: last, bytes: bytes})
+	t.uncommitted += bytes
 }
 
-func (u *uncommitted) committed(through Index) {
-	for u.batches.count > 0 && u.batches.front().last <= through {
-		u.bytes -= u.batches.pop().bytes
+func (t *intake) commit(through Index) {
+	for t.committed < t.batches.count && t.batches.at(t.committed).last <= through {
+		bytes := t.batches.at(t.committed).bytes
+		t.uncommitted -= bytes
+		t.unhanded += bytes
+		t.committed++
+	}
+}
+
+func (t *intake) handed(through Index) {
+	for t.committed > 0 && t.batches.front().last <= through {
+		t.unhanded -= t.batches.pop().bytes
+		t.committed--
 	}
 }

@@ -163,14 +163,28 @@ func TestCommitFollowsAcknowledgementsInAnyOrder(t *testing.T) {
 	}
 }
 
-func TestUncommittedBytesAreCountedByBatch(t *testing.T) {
-	var u uncommitted
-	u.add(3, 100)
-	u.add(5, 50)
-	u.committed(2)
-	equal(t, "bytes", u.bytes, 150)
-	u.committed(4)
-	equal(t, "bytes", u.bytes, 50)
-	u.committed(9)
-	equal(t, "bytes", u.bytes, 0)
+func TestBytesTakenAreCountedByBatch(t *testing.T) {
+	var taken intake
+	counts := func(uncommitted, unhanded int) {
+		t.Helper()
+		equal(t, "bytes uncommitted", taken.uncommitted, uncommitted)
+		equal(t, "bytes committed and not handed over", taken.unhanded, unhanded)
+	}
+	taken.add(3, 100)
+	taken.add(5, 50)
+	taken.commit(2)
+	counts(150, 0)
+	taken.commit(4)
+	counts(50, 100)
+	taken.handed(2)
+	counts(50, 100)
+	taken.add(6, 7)
+	taken.commit(5)
+	counts(7, 150)
+	taken.handed(4)
+	counts(7, 50)
+	taken.commit(9)
+	taken.handed(9)
+	counts(0, 0)
+	equal(t, "batches", taken.batches.count, 0)
 }

@@ -30,6 +30,10 @@ type Config struct {
 	CommandBytesMax int
 	// UncommittedBytesMax limits what a leader takes before it is committed. Default 64 MiB.
 	UncommittedBytesMax int
+	// UnappliedBytesMax limits what is handed over by [Apply] and not reported by [MachineApplied], but for
+	// one entry. What is committed beyond that waits in the log, and a leader of which so much is committed and
+	// not applied takes no proposals. Default 64 MiB. [Unlimited]: everything is handed over at once.
+	UnappliedBytesMax int
 	// MessageBytesMax limits the entries in one message, but for one entry, which is always sent.
 	// Default 1 MiB.
 	MessageBytesMax int
@@ -60,6 +64,7 @@ const (
 	heartbeatTicksDefault      = 2
 	commandBytesMaxDefault     = 1 << 20
 	uncommittedBytesMaxDefault = 64 << 20
+	unappliedBytesMaxDefault   = 64 << 20
 	messageBytesMaxDefault     = 1 << 20
 	inflightMessagesMaxDefault = 256
 	inflightBytesMaxDefault    = 16 << 20
@@ -99,6 +104,7 @@ func (c Config) Validate() error {
 		{"HeartbeatTicks", c.HeartbeatTicks},
 		{"CommandBytesMax", c.CommandBytesMax},
 		{"UncommittedBytesMax", c.UncommittedBytesMax},
+		{"UnappliedBytesMax", c.UnappliedBytesMax},
 		{"MessageBytesMax", c.MessageBytesMax},
 		{"InflightMessagesMax", c.InflightMessagesMax},
 		{"InflightBytesMax", c.InflightBytesMax},
@@ -133,6 +139,7 @@ func (c Config) withDefaults() Config {
 		{&c.HeartbeatTicks, heartbeatTicksDefault},
 		{&c.CommandBytesMax, commandBytesMaxDefault},
 		{&c.UncommittedBytesMax, uncommittedBytesMaxDefault},
+		{&c.UnappliedBytesMax, unappliedBytesMaxDefault},
 		{&c.MessageBytesMax, messageBytesMaxDefault},
 		{&c.InflightMessagesMax, inflightMessagesMaxDefault},
 		{&c.InflightBytesMax, inflightBytesMaxDefault},

@@ -10,7 +10,7 @@ func TestConfigReportsEveryFaultAtOnce(t *testing.T) {
 	bad := Config{
 		Bootstrap:     Configuration{Members: []Member{{ID: 2, Suffrage: 5}}},
 		ElectionTicks: 2, HeartbeatTicks: 3,
-		CommandBytesMax: -1, UncommittedBytesMax: -2, MessageBytesMax: -3, InflightMessagesMax: -4,
+		CommandBytesMax: -1, UncommittedBytesMax: -2, UnappliedBytesMax: -9, MessageBytesMax: -3, InflightMessagesMax: -4,
 		InflightBytesMax: -5, ReadsMax: -6, SnapshotEntries: -7, SnapshotHoldEntries: -8,
 	}
 	err := bad.Validate()
@@ -20,7 +20,8 @@ func TestConfigReportsEveryFaultAtOnce(t *testing.T) {
 	for _, want := range []string{
 		"ID is 0", "Bootstrap: ", "without a voter", "suffrage(5)", "does not name member 0",
 		"HeartbeatTicks (3) must be less than ElectionTicks (2)",
-		"CommandBytesMax is -1", "UncommittedBytesMax is -2", "MessageBytesMax is -3", "InflightMessagesMax is -4",
+		"CommandBytesMax is -1", "UncommittedBytesMax is -2", "UnappliedBytesMax is -9",
+		"MessageBytesMax is -3", "InflightMessagesMax is -4",
 		"InflightBytesMax is -5", "ReadsMax is -6", "SnapshotEntries is -7", "SnapshotHoldEntries is -8",
 	} {
 		if !strings.Contains(err.Error(), want) {

@@ -32,6 +32,7 @@
 //   - give each node a [Log] that no other node uses, and Step it from one goroutine;
 //   - carry actions out in order; only Sends may overtake each other, and only Sends wait for a Sync;
 //   - answer each ReadEntries, TakeSnapshot, SendSnapshot and RestoreSnapshot with its event;
+//   - report what the machine has applied with MachineApplied, or it gets nothing more after a while;
 //   - call Step with a [Tick] regularly, after the messages that have come before it;
 //   - stop for good when Step returns an error or panics.
 //

@@ -11,9 +11,9 @@ var (
 	ErrNotLeader = errors.New("node: not the leader")
 	// ErrCommandTooLarge matches every [*CommandTooLargeError].
 	ErrCommandTooLarge = errors.New("node: command too large")
-	// ErrOverloaded: as much is waiting to be committed, or read, as the configuration allows.
+	// ErrOverloaded: as much is waiting to be committed, applied, or read, as the configuration allows.
 	// Try again later.
-	ErrOverloaded = errors.New("node: overloaded: too much is waiting to be committed or read; try again later")
+	ErrOverloaded = errors.New("node: overloaded: too much is waiting to be committed, applied or read; try again later")
 	// ErrTransferring: leadership is being handed over. Try again when the outcome is known.
 	ErrTransferring = errors.New("node: leadership is being transferred; try again when that is decided")
 	// ErrChangeInProgress: a membership change is not committed yet. Try again when it is.

@@ -24,6 +24,13 @@ type Propose struct{ Commands [][]byte }
 // Synced covers those with lower numbers. For a number that no Sync has named the node panics.
 type Synced struct{ Seq uint64 }
 
+// MachineApplied says that the machine has applied everything up to Index that was handed over by [Apply].
+// Without it the node stops handing over when [Config].UnappliedBytesMax is reached, for good; so whatever
+// the limit, report. Reports may be merged, late and repeated: only the highest counts. What a
+// [RestoreSnapshot] covers is reported by [Restored]. For an index that was not handed over the node
+// panics.
+type MachineApplied struct{ Index Index }
+
 // EntriesRead answers a [ReadEntries].
 type EntriesRead struct {
 	// For, Lo and Hi are those of the request.
@@ -66,7 +73,8 @@ type SnapshotSent struct {
 	OK bool
 }
 
-// Restored says that the machine has taken over the snapshot of a [RestoreSnapshot].
+// Restored says that the machine has taken over the snapshot of a [RestoreSnapshot], and with it everything
+// up to Index.
 type Restored struct{ Index Index }
 
 // AddMember asks the leader to add a learner. The answer is [Accepted] or [Rejected].
@@ -106,6 +114,7 @@ func (*Tick) isEvent()               {}
 func (*Receive) isEvent()            {}
 func (*Propose) isEvent()            {}
 func (*Synced) isEvent()             {}
+func (*MachineApplied) isEvent()     {}
 func (*EntriesRead) isEvent()        {}
 func (*RequestSnapshot) isEvent()    {}
 func (*Snapshotted) isEvent()        {}

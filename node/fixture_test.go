@@ -496,10 +496,12 @@ func granted(yes bool) string {
 }
 
 // state renders everything that a node and its log hold, but for what each step starts afresh or only
-// checks itself by, and for the counters.
+// checks itself by, and for what it counts or has told.
 func (s *subject) state() string {
 	var b strings.Builder
-	skip := map[string]bool{"out": true, "counters": true, "log": true, "scratch": true, "checkpoint": true}
+	skip := map[string]bool{
+		"out": true, "counters": true, "disownings": true, "log": true, "scratch": true, "checkpoint": true,
+	}
 	dump(&b, reflect.ValueOf(s.Node).Elem(), skip)
 	b.WriteString("\nlog ")
 	dump(&b, reflect.ValueOf(s.store).Elem(), nil)

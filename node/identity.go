@@ -1,5 +1,7 @@
 package node
 
+import "slices"
+
 // identity knows the peers' storages apart. A peer whose storage was lost has forgotten what it
 // promised, so what its next life says must not count as its own (see [Incarnation]).
 type identity struct {
@@ -104,13 +106,32 @@ func (n *Node) isMeant(m Message) bool {
 	}
 	n.counters.Stale++
 	if !isReply(m) && h.Term >= n.hard.Term { // what an earlier leader meant does not matter any more
-		n.out.add(n.out.disowned.put(Disowned{By: h.From, Known: h.ToIncarnation}))
+		n.disown(h, h.ToIncarnation)
 	}
 	return false
 }
 
-func (n *Node) handleRefusal(m *Refusal) {
-	n.out.add(n.out.disowned.put(Disowned{By: m.From, Known: m.Known}))
+func (n *Node) handleRefusal(m *Refusal) { n.disown(m.Head(), m.Known) }
+
+// disowning is what the last [Disowned] of a member said, and the term that the member was in.
+type disowning struct {
+	Disowned
+	term Term
+}
+
+// disown tells that the sender knows this member by another life, unless it has been told so of the sender
+// in that term. What is remembered is bounded, since anybody may claim to be a sender.
+func (n *Node) disown(sender *Header, known Incarnation) {
+	now := disowning{Disowned{By: sender.From, Known: known}, sender.Term}
+	if slices.Contains(n.disownings, now) {
+		return
+	}
+	kept := slices.DeleteFunc(n.disownings, func(d disowning) bool { return d.By == now.By })
+	if len(kept) == membersMax {
+		kept = slices.Delete(kept, 0, 1)
+	}
+	n.disownings = append(kept, now)
+	n.out.add(n.out.disowned.put(now.Disowned))
 }
 
 // commitIncarnations has the group agree on the lives of members that only this leader has met.

@@ -1,6 +1,9 @@
 package node
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // wiped puts another life on a message.
 func wiped(m Message) Message {
@@ -102,8 +105,8 @@ func TestLeaderNamesTheLifeThatItMeans(t *testing.T) {
 }
 
 func TestMemberThatIsNotMeantSaysSo(t *testing.T) {
-	s := start(t, given{id: 3})
 	for kind, message := range kinds {
+		s := start(t, given{id: 3})
 		m := message(s, s.from(2, 5))
 		m.Head().ToIncarnation = 0x55
 		before := s.state()
@@ -115,6 +118,37 @@ func TestMemberThatIsNotMeantSaysSo(t *testing.T) {
 		}
 		equal(t, kind+": state", s.state(), before)
 	}
+}
+
+func TestMemberIsToldOnceInATermThatItIsDisowned(t *testing.T) {
+	s := start(t, given{id: 3})
+	meant := func(leader ID, term Term, known Incarnation) []string {
+		h := s.from(leader, term)
+		h.ToIncarnation = known
+		return s.gets(&Heartbeat{Header: h, Round: 1})
+	}
+	told := "disowned by 2, who knows 55"
+	want(t, meant(2, 5, 0x55), told)
+	want(t, meant(2, 5, 0x55))
+	want(t, s.gets(&Refusal{Header: s.re(2, 5), Known: 0x55}))
+	want(t, s.gets(&Refusal{Header: s.re(1, 5), Known: 0x55}), "disowned by 1, who knows 55") // by another one
+	want(t, meant(2, 5, 0x55))
+	want(t, meant(2, 6, 0x55), told) // in another term
+	want(t, meant(2, 6, 0x55))
+	want(t, meant(2, 6, 0x66), "disowned by 2, who knows 66") // by another life
+	equal(t, "stale", s.counters.Stale, 6)
+}
+
+// TestDisowningsAreBounded: whoever floods a member with refusals in many names makes it forget, and no more.
+func TestDisowningsAreBounded(t *testing.T) {
+	s := start(t, given{id: 3})
+	refused := func(by ID) []string { return s.gets(&Refusal{Header: s.re(by, 1), Known: 0x55}) }
+	for by := range ID(2 * membersMax) {
+		want(t, refused(10+by), fmt.Sprintf("disowned by %d, who knows 55", 10+by))
+	}
+	equal(t, "remembered", len(s.disownings), membersMax)
+	want(t, refused(9+2*membersMax))
+	wantSome(t, refused(10), "disowned by 10") // the oldest was forgotten
 }
 
 // TestFirstLifeMetIsRemembered: across a restart too, so that a member wiped meanwhile is noticed.

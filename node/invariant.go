@@ -51,9 +51,26 @@ func (n *Node) checkFully() {
 	n.require(n.disk.synced <= n.disk.seq, "synced %d of %d", n.disk.synced, n.disk.seq)
 	n.checkTerms()
 	n.checkConfigurations()
+	n.checkMachine()
 	if n.lead != nil {
 		n.checkProgress()
+		n.checkIntake()
 	}
+}
+
+func (n *Node) checkMachine() {
+	m := &n.machine
+	bytes, last := 0, m.applied
+	for i := range m.runs.count {
+		run := m.runs.at(i)
+		n.require(run.last > last && run.last <= n.applied, "a run handed over ends at %d, after %d and %d applied", run.last, last, m.applied)
+		bytes, last = bytes+run.bytes, run.last
+	}
+	n.require(m.applied <= n.applied, "the machine has applied %d, and %d was handed over", m.applied, n.applied)
+	n.require(bytes == m.bytes, "%d bytes unapplied, counted %d", bytes, m.bytes)
+	n.require(!m.full || m.bytes > m.bytesMax/2, "full with %d bytes of %d", m.bytes, m.bytesMax)
+	n.require(n.applied == min(n.commit, n.disk.durable) || n.replaying || m.full,
+		"nothing is handed over behind %d, with %d committed and %d durable", n.applied, n.commit, n.disk.durable)
 }
 
 func (n *Node) checkTerms() {
@@ -77,7 +94,6 @@ func (n *Node) checkConfigurations() {
 }
 
 func (n *Node) checkProgress() {
-	own := 0
 	for _, p := range n.lead.peers {
 		n.require(p.match < p.next, "member %d: match %d, next %d", p.id, p.match, p.next)
 		n.require(p.next <= n.terms.last+1, "member %d: next %d, and the log ends at %d", p.id, p.next, n.terms.last)
@@ -88,8 +104,21 @@ func (n *Node) checkProgress() {
 		}
 		n.require(bytes == p.window.bytes, "member %d: %d bytes in flight, counted %d", p.id, bytes, p.window.bytes)
 	}
-	for i := range n.lead.uncommitted.batches.count {
-		own += n.lead.uncommitted.batches.at(i).bytes
+}
+
+func (n *Node) checkIntake() {
+	t := &n.lead.intake
+	uncommitted, unhanded := 0, 0
+	for i := range t.batches.count {
+		batch := t.batches.at(i)
+		n.require((batch.last <= n.commit) == (i < t.committed), "batch %d ends at %d, and %d are committed", i, batch.last, t.committed)
+		n.require(batch.last > n.applied, "batch %d ends at %d, which is handed over", i, batch.last)
+		if i < t.committed {
+			unhanded += batch.bytes
+		} else {
+			uncommitted += batch.bytes
+		}
 	}
-	n.require(own == n.lead.uncommitted.bytes, "%d bytes uncommitted, counted %d", own, n.lead.uncommitted.bytes)
+	n.require(uncommitted == t.uncommitted, "%d bytes uncommitted, counted %d", uncommitted, t.uncommitted)
+	n.require(unhanded == t.unhanded, "%d bytes committed and not handed over, counted %d", unhanded, t.unhanded)
 }

@@ -11,7 +11,7 @@ type leadership struct {
 	round uint64
 	// sinceHeartbeat counts ticks.
 	sinceHeartbeat int
-	uncommitted    uncommitted
+	intake         intake
 	reads          leaderReads
 	// leaving: the group has committed that this leader is no member any more, and it is handing over.
 	leaving bool

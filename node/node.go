@@ -28,10 +28,12 @@ type Node struct {
 	// clock counts all ticks.
 	clock uint64
 
-	terms   termTable
-	disk    barrier
-	commit  Index
+	terms  termTable
+	disk   barrier
+	commit Index
+	// applied is the highest index handed over to the machine, or covered by the snapshot that it restores.
 	applied Index
+	machine machine
 	// replaying: a ReadEntries that feeds Apply is under way.
 	replaying bool
 	// accepted are the commands accepted here whose outcome is not known yet.
@@ -46,7 +48,9 @@ type Node struct {
 	// lead is not nil while this member leads.
 	lead *leadership
 
-	counters   Counters
+	counters Counters
+	// disownings are those told of, at most one of each sender, the oldest first.
+	disownings []disowning
 	checkpoint checkpoint
 	// scratch is room to build entries in.
 	scratch []Entry
@@ -86,6 +90,7 @@ func New(cfg Config, log Log) (*Node, error) {
 	n.identity.load(log)
 	n.disk.durable = n.terms.last
 	n.applied = snapshot.Index
+	n.machine.bytesMax = cfg.UnappliedBytesMax
 	n.commit = max(snapshot.Index, min(n.hard.Commit, n.terms.last))
 	n.snapshots = snapshots{
 		index: snapshot.Index, attempted: snapshot.Index,
@@ -158,6 +163,8 @@ func (n *Node) handle(event Event) {
 		n.propose(e.Commands)
 	case *Synced:
 		n.synced(e.Seq)
+	case *MachineApplied:
+		n.machineApplied(e.Index)
 	case *EntriesRead:
 		n.entriesRead(e)
 	case *RequestSnapshot:

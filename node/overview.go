@@ -4,20 +4,39 @@ package node
 type Overview struct {
 	Incarnation Incarnation
 
-	Role   Role
-	Term   Term
+	Role Role
+	Term Term
+	// Leader is None if nobody is known to lead.
 	Leader ID
 	// FirstIndex and LastIndex are those of the log; Snapshot is the index of its snapshot.
 	FirstIndex, LastIndex, Snapshot Index
-	Commit, Applied                 Index
-	Configuration                   Configuration
+	// Applied is the highest index handed over, and MachineApplied the highest that the machine is known to
+	// have applied.
+	Commit, Applied, MachineApplied Index
+	// Durable is up to where the log is.
+	Durable       Index
+	Configuration Configuration
+	// TransferTarget is whom leadership is being handed to, or None.
+	TransferTarget ID
+	// UncommittedBytes is what the leader has taken and not committed.
+	UncommittedBytes int
+	// UnappliedBytes is what was handed over and is not known to be applied, and what the leader has
+	// committed of its own and not handed over. It is exact when the machine is up to date; until then it may be
+	// too high by a 64th of Config.UnappliedBytesMax.
+	UnappliedBytes int
 }
 
 // Overview describes the node without allocating.
 func (n *Node) Overview() Overview {
-	return Overview{
+	o := Overview{
 		Incarnation: n.incarnation, Role: n.role, Term: n.hard.Term, Leader: n.leader,
 		FirstIndex: n.terms.base + 1, LastIndex: n.terms.last, Snapshot: n.snapshots.index,
-		Commit: n.commit, Applied: n.applied, Configuration: n.members.current(),
+		Commit: n.commit, Applied: n.applied, MachineApplied: n.machine.applied, Durable: n.disk.durable,
+		Configuration: n.members.current(), TransferTarget: n.transfer.target,
+		UnappliedBytes: n.unappliedBytes(),
 	}
+	if n.lead != nil {
+		o.UncommittedBytes = n.lead.intake.uncommitted
+	}
+	return o
 }

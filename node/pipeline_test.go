@@ -2,9 +2,9 @@ package node
 
 import "testing"
 
-// pipeline is three nodes that are pumped in one loop with so many commands on their way. Messages
-// and completed syncs stand in one queue, in the order in which they were sent, and nothing of it is
-// allocated anew, so that what is measured is the nodes and their logs.
+// pipeline is three nodes that are pumped in one loop with so many commands on their way. Messages,
+// completed syncs and what machines report stand in one queue, in the order in which they were sent, and
+// nothing of it is allocated anew, so that what is measured is the nodes and their logs.
 type pipeline struct {
 	tb      testing.TB
 	nodes   [3]*Node
@@ -16,15 +16,18 @@ type pipeline struct {
 	events         struct {
 		receive Receive
 		synced  Synced
+		applied MachineApplied
 		taken   Snapshotted
 	}
 	current arrival
 }
 
-// arrival is a message, or a completed sync if seq is not zero, for the node at position to.
+// arrival is a message, or a completed sync if seq is not zero, or what its machine reports if applied is not
+// zero, for the node at position to.
 type arrival struct {
 	to             int
 	seq            uint64
+	applied        Index
 	append         AppendEntries
 	appendReply    AppendEntriesReply
 	heartbeat      Heartbeat
@@ -95,6 +98,11 @@ func (p *pipeline) deliver() {
 		p.step(a.to, &p.events.synced)
 		return
 	}
+	if a.applied != 0 {
+		p.events.applied.Index = a.applied
+		p.step(a.to, &p.events.applied)
+		return
+	}
 	switch a.kind {
 	case anAppend:
 		p.events.receive.Message = &a.append
@@ -127,6 +135,7 @@ func (p *pipeline) step(at int, event Event) {
 					p.applied[at]++
 				}
 			}
+			p.queue.push(arrival{to: at, applied: a.Entries[len(a.Entries)-1].Index})
 		case *TakeSnapshot:
 			p.events.taken.Meta = a.Meta
 			defer p.step(at, &p.events.taken)

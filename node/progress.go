@@ -134,7 +134,8 @@ type window struct {
 	bytesMax    int
 }
 
-// flight is one message with entries: the index of its last, and their bytes.
+// flight is entries on their way, in a message, to being committed, or to the machine: the index of the
+// last, and their bytes.
 type flight struct {
 	last  Index
 	bytes int

@@ -15,11 +15,14 @@ var errBrokenDisk = errors.New("the disk is broken")
 // stir lets one thing happen.
 func (s *simulation) stir() {
 	w, c := &s.weather, s.cluster
-	syncs, tasks := 0, 0
+	syncs, tasks, behind := 0, 0, 0
 	for _, m := range c.Members() {
 		if m.Up() {
 			syncs += len(m.Syncs())
 			tasks += len(m.Tasks())
+			if m.Behind() {
+				behind++
+			}
 		}
 	}
 	for len(c.Network()) > 400 {
@@ -32,6 +35,7 @@ func (s *simulation) stir() {
 		{min(len(c.Network())*w.Network, 6000), s.deliver},
 		{min(syncs*w.Disk, 3000), s.completeSync},
 		{min(tasks*w.Task, 1000), s.doTask},
+		{behind * w.Machine, s.work},
 		{60 * len(c.Members()), s.tick},
 		{w.Propose, s.propose},
 		{w.Read, s.read},
@@ -51,6 +55,7 @@ func (s *simulation) stir() {
 		{w.Unreachable, s.unreachable},
 		{w.Hostile, s.attack},
 		{w.LateReport, s.endTransfer},
+		{w.SlowMachine, s.slow},
 	}
 	sum := 0
 	for i := range choices {
@@ -145,6 +150,28 @@ func (s *simulation) doTask() {
 		return
 	}
 	s.cluster.Do(m.ID(), i)
+}
+
+// work lets a machine get on, or report again, or less than it has done.
+func (s *simulation) work() {
+	m := s.up()
+	for _, other := range s.cluster.Members() {
+		if other.Up() && other.Behind() && (!m.Behind() || s.random.chance(300)) {
+			m = other
+		}
+	}
+	if s.random.chance(100) {
+		s.cluster.Step(m.ID(), &node.MachineApplied{Index: node.Index(s.random.below(int(m.Machine().Index) + 1))})
+		return
+	}
+	s.cluster.Work(m.ID(), s.random.below(m.Jobs()+2))
+}
+
+// slow makes a machine slow, or fast again.
+func (s *simulation) slow() {
+	if m := s.up(); m != nil {
+		s.cluster.Slow(m.ID(), s.random.chance(700))
+	}
 }
 
 func (s *simulation) tick() {

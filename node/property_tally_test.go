@@ -29,13 +29,17 @@ type tally struct {
 	taken, restored, replayed              int
 	superseded, forgotten, overloaded      int
 	refusals, wipes, forged                int
-	slowest                                int
+	// withheld is how often a machine was handed more only because it had got on.
+	withheld, withheldRead int
+	slowest                int
 }
 
 func (t *tally) observe(id node.ID, event node.Event, actions []node.Action) {
 	if read, ok := event.(*node.EntriesRead); ok && read.For == id {
 		t.replayed++
 	}
+	_, applied := event.(*node.MachineApplied)
+	_, restored := event.(*node.Restored)
 	for _, action := range actions {
 		switch a := action.(type) {
 		case *node.LeaderChanged:
@@ -44,6 +48,13 @@ func (t *tally) observe(id node.ID, event node.Event, actions []node.Action) {
 			}
 		case *node.Apply:
 			t.commits += len(a.Entries)
+			if applied || restored {
+				t.withheld++
+			}
+		case *node.ReadEntries:
+			if applied || restored {
+				t.withheldRead++
+			}
 		case *node.ReadReady:
 			t.reads++
 		case *node.ReadFailed:
@@ -87,7 +98,7 @@ func (t *tally) requireVariety(tb testing.TB) {
 		"elections": t.elections, "applied entries": t.commits, "reads": t.reads, "failed reads": t.readsFailed,
 		"configurations": t.configurations, "transfers": t.transfers, "snapshots": t.taken, "restores": t.restored,
 		"replays": t.replayed, "superseded runs": t.superseded, "forgotten runs": t.forgotten,
-		"overloads": t.overloaded, "disowned lives": t.refusals, "wipes": t.wipes, "forged messages": t.forged,
+		"entries withheld": t.withheld, "entries withheld and read": t.withheldRead, "overloads": t.overloaded, "disowned lives": t.refusals, "wipes": t.wipes, "forged messages": t.forged,
 	} {
 		if count == 0 {
 			tb.Errorf("%s: %d, want some: the simulation no longer gets there", name, count)

@@ -153,6 +153,7 @@ func (s *simulation) recover() error {
 		if m.Node() == nil {
 			c.Restart(m.ID())
 		}
+		c.Slow(m.ID(), false)
 		m.Log().FailAfter(-1, errBrokenDisk)
 	}
 	ticks := 0

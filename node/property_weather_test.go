@@ -36,17 +36,18 @@ type weather struct {
 	// MergedSyncs: a completion covers all that are under way.
 	MergedSyncs bool
 	// Weights of the rest.
-	Propose, Read, Task                                  int
+	Propose, Read, Task, Machine                         int
 	Cut, Isolate, Heal, Crash, Restart, Wipe, BrokenDisk int
 	Pause, Resume, Membership, Transfer, Snapshot        int
 	Campaign, Unreachable, Hostile, LateReport, Hurry    int
+	SlowMachine                                          int
 }
 
 func drawWeather(r *prng) weather {
 	w := weather{
 		Steps: pick(r, 1000, 3000, 3000, 10_000), Members: pick(r, 3, 3, 4, 5, 5), NameLives: r.chance(500), Withhold: pick(r, 0, 0, 1, 5, 20),
 		Network: pick(r, 20, 60, 200), Disk: pick(r, 10, 60, 200), MergedSyncs: r.chance(300),
-		Propose: pick(r, 5, 30, 90), Read: pick(r, 0, 10, 60), Task: pick(r, 5, 50),
+		Propose: pick(r, 5, 30, 90), Read: pick(r, 0, 10, 60), Task: pick(r, 5, 50), Machine: pick(r, 2, 20, 100),
 		Heal: pick(r, 3, 10), Restart: pick(r, 10, 30), Resume: pick(r, 5, 15),
 	}
 	faults := pick(r, 200, 400, 600)
@@ -72,6 +73,7 @@ func drawWeather(r *prng) weather {
 	draw(&w.Hostile, 2, 6)
 	draw(&w.LateReport, 1, 4)
 	draw(&w.Hurry, 1, 3)
+	draw(&w.SlowMachine, 1, 5)
 	if r.chance(150) { // who leads, and who is a member, changes all the time
 		w.Membership, w.Isolate, w.Campaign, w.Heal = pick(r, 10, 40), pick(r, 3, 10), pick(r, 5, 20), 20
 	}
@@ -84,6 +86,7 @@ func drawConfig(r *prng) node.Config {
 		HeartbeatTicks:      pick(r, 1, 2, 3),
 		CommandBytesMax:     60,
 		UncommittedBytesMax: pick(r, 0, 300, 2000),
+		UnappliedBytesMax:   pick(r, 0, 0, 1, 150, 1000),
 		MessageBytesMax:     pick(r, 0, 40, 200),
 		InflightMessagesMax: pick(r, 0, 1, 2, 16),
 		InflightBytesMax:    pick(r, 0, 64, 1000),

@@ -37,6 +37,8 @@ func (n *Node) proposalRefused() error {
 		return n.notLeader()
 	case n.transfer.target != None || n.lead.leaving:
 		return ErrTransferring
+	case n.unappliedBytes() >= n.cfg.UnappliedBytesMax:
+		return ErrOverloaded
 	}
 	return nil
 }
@@ -61,7 +63,7 @@ func (n *Node) take(commands [][]byte) (taken int, refused error) {
 // refuseCommand says why a command cannot be taken when ahead bytes are about to be. One command is
 // taken however large the limit on all is, as long as nothing else waits.
 func (n *Node) refuseCommand(command []byte, ahead int) error {
-	waiting := n.lead.uncommitted.bytes + ahead
+	waiting := n.lead.intake.uncommitted + ahead
 	switch {
 	case len(command) > n.cfg.CommandBytesMax:
 		return &CommandTooLargeError{Bytes: len(command), BytesMax: n.cfg.CommandBytesMax}
@@ -82,14 +84,12 @@ func (n *Node) countRefused(commands [][]byte, reason error) int {
 
 // appendOwn appends entries of this leader's term. It keeps the slice as scratch.
 func (n *Node) appendOwn(entries []Entry) {
-	bytes := 0
 	for i := range entries {
 		entries[i].Index = n.terms.last + 1 + Index(i)
 		entries[i].Term = n.hard.Term
-		bytes += entries[i].bytes()
 	}
 	n.appendEntries(entries)
-	n.lead.uncommitted.add(n.terms.last, bytes)
+	n.lead.intake.add(n.terms.last, entriesBytes(entries))
 	clear(entries)
 	n.scratch = entries[:0]
 }

@@ -43,7 +43,7 @@ func TestOverloadRefusesTheRestOfTheBatch(t *testing.T) {
 	want(t, s.proposes("d"), "rejected 0+1: "+ErrOverloaded.Error())
 	s.syncs()
 	s.gets(s.ack(2, 4))
-	equal(t, "uncommitted bytes", s.lead.uncommitted.bytes, 0)
+	equal(t, "uncommitted bytes", s.Overview().UncommittedBytes, 0)
 	wantSome(t, s.proposes("d"), "accepted")
 }
 
@@ -59,7 +59,7 @@ func TestUncommittedBytesDoNotLeakAcrossTerms(t *testing.T) {
 		wantSome(t, s.proposes("some bytes"), "accepted")
 		s.gets(&AppendEntriesReply{Header: s.re(2, s.hard.Term+1)})
 		s.leads()
-		equal(t, "uncommitted bytes", s.lead.uncommitted.bytes, 0)
+		equal(t, "uncommitted bytes", s.Overview().UncommittedBytes, 0)
 	}
 }
 

@@ -37,7 +37,7 @@ func (p *pump) step(id ID, event Event) {
 	if err != nil {
 		p.tb.Fatal(err)
 	}
-	sync, take := uint64(0), (*SnapshotMeta)(nil)
+	sync, applied, take := uint64(0), Index(0), (*SnapshotMeta)(nil)
 	var accepted []*InstallSnapshot
 	for _, a := range actions {
 		switch a := a.(type) {
@@ -47,6 +47,7 @@ func (p *pump) step(id ID, event Event) {
 			sync = a.Seq
 		case *Apply:
 			p.applied[id] += len(a.Entries)
+			applied = a.Entries[len(a.Entries)-1].Index
 		case *TakeSnapshot:
 			meta := a.Meta
 			take = &meta
@@ -58,6 +59,9 @@ func (p *pump) step(id ID, event Event) {
 	}
 	if sync != 0 {
 		p.step(id, &Synced{Seq: sync})
+	}
+	if applied != 0 {
+		p.step(id, &MachineApplied{Index: applied})
 	}
 	if take != nil {
 		p.step(id, &Snapshotted{Meta: *take})

@@ -50,12 +50,8 @@ func (n *Node) sendNext(p *progress) bool {
 
 func (n *Node) sendEntries(p *progress, prevTerm Term, entries []Entry) {
 	prev := p.next - 1
-	last, bytes := prev+Index(len(entries)), 0
-	for i := range entries {
-		bytes += entries[i].bytes()
-	}
 	n.sendAppend(p, prev, prevTerm, entries)
-	p.sent(last, bytes)
+	p.sent(prev+Index(len(entries)), entriesBytes(entries))
 }
 
 func (n *Node) sendAppend(p *progress, prev Index, prevTerm Term, entries []Entry) {

@@ -176,6 +176,9 @@ var scriptCommands = map[string]scriptCommand{
 	// MEMBER: the oldest task of its driver.
 	"do":   loud(func(s *script, w *words) { s.cluster.Do(w.id(), 0) }),
 	"fail": loud(func(s *script, w *words) { s.cluster.Fail(w.id(), 0) }),
+	// MEMBER: its machine does its jobs only when it is told to: MEMBER [JOBS], and reports how far it is.
+	"slow": quiet(func(s *script, w *words) { s.cluster.Slow(w.id(), true) }),
+	"work": loud(func(s *script, w *words) { s.cluster.Work(w.id(), w.count(node.Unlimited)) }),
 	// MEMBER ok|lost: the end of the snapshot that it is sending.
 	"sent": loud(func(s *script, w *words) {
 		id := w.id()
@@ -271,6 +274,7 @@ func (s *script) group(w *words) {
 			SnapshotHoldTicks:   w.option("hold", 0),
 			InflightMessagesMax: w.option("inflight", 0),
 			UncommittedBytesMax: w.option("uncommitted", 0),
+			UnappliedBytesMax:   w.option("unapplied", 0),
 			CommandBytesMax:     w.option("command", 0),
 		},
 	}

@@ -2,25 +2,16 @@ package node
 
 // Status is what a node can tell about itself between steps.
 type Status struct {
-	ID          ID
-	Incarnation Incarnation
-	Role        Role
-	Term        Term
-	Vote        ID
-	// Leader is None if nobody is known to lead.
-	Leader ID
-	// FirstIndex and LastIndex are those of the log; Snapshot is the index of its snapshot.
-	FirstIndex, LastIndex, Snapshot Index
-	Commit, Applied, Durable        Index
-	Configuration                   Configuration
-	ConfigurationIndex              Index
-	// TransferTarget is whom leadership is being handed to, or None.
-	TransferTarget ID
+	Overview
+	ID   ID
+	Vote ID
+	// Durable is the highest index up to which the log is durable.
+	Durable Index
+	// ConfigurationIndex is that of the entry of Configuration.
+	ConfigurationIndex Index
 	// Peers tells, on the leader, of the other members.
-	Peers []PeerStatus
-	// UncommittedBytes is what the leader has taken and not committed.
-	UncommittedBytes int
-	Counters         Counters
+	Peers    []PeerStatus
+	Counters Counters
 }
 
 // PeerStatus is what a leader knows of another member.
@@ -41,26 +32,26 @@ type PeerStatus struct {
 
 // Status describes the node. It allocates: it is for people and tests.
 func (n *Node) Status() Status {
-	newest := n.members.newest()
-	s := Status{
-		ID: n.id, Incarnation: n.incarnation, Role: n.role, Term: n.hard.Term, Vote: n.hard.Vote, Leader: n.leader,
-		FirstIndex: n.terms.base + 1, LastIndex: n.terms.last, Snapshot: n.snapshots.index,
-		Commit: n.commit, Applied: n.applied, Durable: n.disk.durable,
-		Configuration: newest.configuration, ConfigurationIndex: newest.index,
-		TransferTarget: n.transfer.target, Counters: n.counters,
+	return Status{
+		Overview: n.Overview(), ID: n.id, Vote: n.hard.Vote, Durable: n.disk.durable,
+		ConfigurationIndex: n.members.newest().index, Peers: n.AppendPeers(nil), Counters: n.counters,
 	}
+}
+
+// AppendPeers appends to dst, on the leader, what it knows of the other members, those that are leaving
+// included. On anybody else it appends nothing. It allocates only to grow dst.
+func (n *Node) AppendPeers(dst []PeerStatus) []PeerStatus {
 	if n.lead == nil {
-		return s
+		return dst
 	}
-	s.UncommittedBytes = n.lead.uncommitted.bytes
 	for _, p := range n.lead.peers {
-		s.Peers = append(s.Peers, PeerStatus{
+		dst = append(dst, PeerStatus{
 			ID: p.id, State: p.state.String(), Match: p.match, Next: p.next, Paused: p.paused,
 			InflightMessages: p.window.flights.count, InflightBytes: p.window.bytes,
 			SilentTicks: n.clock - p.contact, Leaving: p.leaving != 0,
 		})
 	}
-	return s
+	return dst
 }
 
 // ID is this member's.
@@ -78,7 +69,7 @@ func (n *Node) Leader() ID { return n.leader }
 // Commit is the highest index known to be committed.
 func (n *Node) Commit() Index { return n.commit }
 
-// Applied is the highest index handed over by [Apply].
+// Applied is the highest index handed over by [Apply], or covered by the last [RestoreSnapshot].
 func (n *Node) Applied() Index { return n.applied }
 
 // Configuration is the one in force: the newest in the log, committed or not.

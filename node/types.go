@@ -78,6 +78,14 @@ const entryBytesOverhead = 32
 // bytes is what the entry counts against limits in bytes.
 func (e *Entry) bytes() int { return len(e.Data) + entryBytesOverhead }
 
+func entriesBytes(entries []Entry) int {
+	bytes := len(entries) * entryBytesOverhead
+	for i := range entries {
+		bytes += len(entries[i].Data)
+	}
+	return bytes
+}
+
 // HardState is what a member must remember across restarts besides its log (§3.8).
 type HardState struct {
 	Term Term

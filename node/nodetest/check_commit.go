@@ -92,7 +92,9 @@ func (k *checker) acts(m *Member, v *view, actions []node.Action) error {
 		var err error
 		switch a := action.(type) {
 		case *node.Apply:
-			err = k.applies(m, v, a.Entries)
+			if err = k.applies(m, v, a.Entries); err == nil {
+				err = v.hand(a.Entries)
+			}
 		case *node.RestoreSnapshot:
 			if a.Meta.Index < v.applied {
 				err = fmt.Errorf("member %d: its machine goes back from %d to a snapshot at %d", m.id, v.applied, a.Meta.Index)
@@ -139,15 +141,49 @@ func (k *checker) applies(m *Member, v *view, entries []node.Entry) error {
 	return nil
 }
 
+// What nodes count for an entry beside its data, and how much they hand over unless they are told.
+const (
+	entryBytesOverhead       = 32
+	unappliedBytesMaxDefault = 64 << 20
+)
+
+// hand notes entries that are handed over, and finds that it was too much: before the last entry there must
+// have been room.
+func (v *view) hand(entries []node.Entry) error {
+	before := v.unappliedBytes
+	for i := range entries {
+		before = v.unappliedBytes
+		v.unappliedBytes += len(entries[i].Data) + entryBytesOverhead
+	}
+	v.unapplied = append(v.unapplied, entries...)
+	if before >= v.unappliedBytesMax {
+		return fmt.Errorf("member %d hands over index %d when %d bytes wait to be applied, and %d may",
+			v.life.id, entries[len(entries)-1].Index, before, v.unappliedBytesMax)
+	}
+	return nil
+}
+
+// report notes that the machine has applied everything up to an index.
+func (v *view) report(through node.Index) {
+	for len(v.unapplied) > 0 && v.unapplied[0].Index <= through {
+		v.unappliedBytes -= len(v.unapplied[0].Data) + entryBytesOverhead
+		v.unapplied = v.unapplied[1:]
+	}
+}
+
 // settled compares the machine with that of everybody else at the same index.
 func (k *checker) settled(m *Member, v *view) error {
 	want := uint64(0)
-	if c := k.at(v.applied); c != nil {
+	if c := k.at(m.machine.Index); c != nil {
 		want = c.hash
 	}
-	if m.machine.Index != v.applied || m.machine.Hash != want {
-		return fmt.Errorf("member %d: its machine is at index %d with hash %x, want %d with %x",
-			m.id, m.machine.Index, m.machine.Hash, v.applied, want)
+	if m.machine.Hash != want {
+		return fmt.Errorf("member %d: its machine is at index %d with hash %x, want %x",
+			m.id, m.machine.Index, m.machine.Hash, want)
+	}
+	if len(m.jobs) == 0 && m.machine.Index != v.applied {
+		return fmt.Errorf("member %d: its machine is at index %d and has nothing to do, and %d was handed over",
+			m.id, m.machine.Index, v.applied)
 	}
 	if v.applied > v.commit {
 		return fmt.Errorf("member %d has applied %d, and takes %d for committed", m.id, v.applied, v.commit)

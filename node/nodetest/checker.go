@@ -98,6 +98,10 @@ type view struct {
 	commit  node.Index
 	applied node.Index
 	last    node.Index
+	// unapplied were handed over and have not been reported applied, oldest first, and unappliedBytes is
+	// what they amount to. The node may hand over unappliedBytesMax, but for one entry.
+	unapplied                         []node.Entry
+	unappliedBytes, unappliedBytesMax int
 	// reconfigured: this step has written something that may change the configuration.
 	reconfigured bool
 	// configured is the index of the newest configuration in the log.
@@ -136,6 +140,10 @@ func (k *checker) started(m *Member) error {
 	v := &view{
 		life: l, node: n, log: m.log, role: n.Role(), term: n.Term(), vote: n.Status().Vote, commit: n.Commit(), last: m.log.LastIndex(),
 		accepted: map[node.Index][]node.Term{}, reads: openReads{}, granted: map[node.ID]bool{},
+		unappliedBytesMax: m.config.UnappliedBytesMax,
+	}
+	if v.unappliedBytesMax == 0 {
+		v.unappliedBytesMax = unappliedBytesMaxDefault
 	}
 	k.views[m.id] = v
 	if hard := m.log.durable.HardState(); n.Term() < hard.Term {
@@ -156,6 +164,10 @@ func (k *checker) before(m *Member, event node.Event) {
 	v.reconfigured = false
 	k.step++
 	switch e := event.(type) {
+	case *node.MachineApplied:
+		v.report(e.Index)
+	case *node.Restored:
+		v.report(e.Index)
 	case *node.ReadIndex:
 		v.reads[e.ID] = openRead{sees: k.end(), step: k.step}
 	case *node.Receive:

@@ -270,6 +270,20 @@ func TestCheckerFindsViolations(t *testing.T) {
 			func(c *Cluster, _ *checker, m *Member, _ *view) error { m.machine.Hash++; return step(c, &node.Tick{}) },
 			"its machine is at index 5",
 		},
+		"machine that is behind and has nothing to do": {
+			func(c *Cluster, _ *checker, m *Member, _ *view) error {
+				m.machine = &State{}
+				return step(c, &node.Tick{})
+			},
+			"its machine is at index 0 and has nothing to do",
+		},
+		"more handed over than may wait": {
+			func(c *Cluster, k *checker, _ *Member, v *view) error {
+				v.applied, v.unappliedBytes, v.unappliedBytesMax = 4, 100, 100
+				return step(c, &node.Tick{}, &node.Apply{Entries: []node.Entry{k.at(5).entry}})
+			},
+			"hands over index 5 when",
+		},
 		"machine that goes back": {
 			func(c *Cluster, _ *checker, _ *Member, _ *view) error {
 				return step(c, &node.Tick{}, &node.RestoreSnapshot{Meta: node.SnapshotMeta{Index: 4}})

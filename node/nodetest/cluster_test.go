@@ -198,6 +198,56 @@ func TestWipedMemberLivesAgain(t *testing.T) {
 	}
 }
 
+func TestASlowMachineDoesItsJobsWhenItIsTold(t *testing.T) {
+	c := elected(t, nodetest.Options{NameLives: true})
+	c.Settle()
+	m := c.Member(2)
+	c.Slow(2, true)
+	c.Propose(1, "a")
+	c.Settle()
+	c.Step(2, &node.RequestSnapshot{})
+	c.Propose(1, "b")
+	c.Settle()
+	if !m.Behind() || m.Jobs() != 3 || m.Machine().Index != 2 || len(m.Tasks()) != 0 {
+		t.Fatalf("%d jobs wait, want two runs and a snapshot between them:\n%v", m.Jobs(), c)
+	}
+	c.Work(2, 1)
+	if got := m.Node().Overview().MachineApplied; got != 3 || m.Machine().Index != 3 {
+		t.Errorf("the machine is at %d, and the node knows of %d, want 3", m.Machine().Index, got)
+	}
+	c.Work(2, 1)
+	if len(m.Tasks()) != 1 {
+		t.Errorf("%d tasks, want that of the snapshot", len(m.Tasks()))
+	}
+	c.Slow(2, false)
+	if m.Jobs() != 0 || m.Machine().Index != 4 || !m.Behind() {
+		t.Errorf("%d jobs are left to a machine that is fast:\n%v", m.Jobs(), c)
+	}
+	c.Settle()
+	if got := m.Node().Overview().MachineApplied; got != 4 || m.Behind() {
+		t.Errorf("the node knows of %d, want 4", got)
+	}
+	if err := c.Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestACrashEndsTheJobsOfAMachine(t *testing.T) {
+	c := elected(t, nodetest.Options{})
+	c.Slow(2, true)
+	c.Propose(1, "a")
+	c.Settle()
+	c.Crash(2)
+	c.Restart(2)
+	c.Run(2)
+	if m := c.Member(2); m.Behind() || m.Machine().Index != c.Committed() {
+		t.Errorf("after a restart, which makes it fast, the machine is at %d:\n%v", m.Machine().Index, c)
+	}
+	if err := c.Err(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSameCallsSameTrace(t *testing.T) {
 	trace := func() string {
 		var b bytes.Buffer

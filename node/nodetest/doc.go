@@ -16,7 +16,7 @@
 // # What a member consists of
 //
 // A [Log] that loses on a crash what was not synced; a machine, whose [State] is everything applied
-// to it; the work that its driver still has to do, as [Task] values that the caller lets happen, in
+// to it, and which may be slow; the work that its driver still has to do, as [Task] values that the caller lets happen, in
 // any order and as late as it likes; and messages that wait for a sync.
 //
 // # What is checked
@@ -26,7 +26,8 @@
 // elected leader that lacks a committed entry, members that apply different entries, a term, a vote
 // or a commit index that goes back, a promise that leaves before what it promises is durable, a
 // commit that is not durable on a majority, a configuration that is not that of the log, a proposal
-// with two outcomes, a read that misses something committed. [Cluster.Err] is the first finding, and
+// with two outcomes, a read that misses something committed, a machine that is handed more than may wait
+// for it. [Cluster.Err] is the first finding, and
 // after it the cluster does nothing any more.
 //
 // The same calls give the same actions, byte for byte: [Options].Trace shows them.

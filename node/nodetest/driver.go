@@ -30,8 +30,8 @@ type TaskKind uint8
 const (
 	// TaskRead answers a [node.ReadEntries] with [node.EntriesRead].
 	TaskRead TaskKind = iota
-	// TaskTake answers a [node.TakeSnapshot] with [node.Snapshotted]. What is to be taken was
-	// captured when it was asked for.
+	// TaskTake answers a [node.TakeSnapshot] with [node.Snapshotted]. What is to be taken has been
+	// captured by the machine.
 	TaskTake
 	// TaskRestore answers a [node.RestoreSnapshot] with [node.Restored].
 	TaskRestore
@@ -62,16 +62,13 @@ func (c *Cluster) carryOut(m *Member, actions []node.Action) {
 				m.syncs = append(m.syncs, a.Seq)
 			}
 		case *node.Apply:
-			for _, e := range a.Entries {
-				m.machine.apply(e)
-			}
+			m.jobs = append(m.jobs, job{kind: applyJob, entries: a.Entries})
 		case *node.ReadEntries:
 			m.addTask(Task{Kind: TaskRead, Read: *a, early: m.log.Read(a.Lo, a.Hi, a.BytesMax)})
 		case *node.TakeSnapshot:
-			m.addTask(Task{Kind: TaskTake, Meta: a.Meta, state: m.machine.capture()})
+			m.jobs = append(m.jobs, job{kind: takeJob, meta: a.Meta})
 		case *node.RestoreSnapshot:
-			m.machine = c.state(a.Meta.Handle).capture()
-			m.addTask(Task{Kind: TaskRestore, Meta: a.Meta})
+			m.jobs = append(m.jobs, job{kind: restoreJob, meta: a.Meta})
 		case *node.SendSnapshot:
 			message, _ := node.Clone(a.Message).(*node.InstallSnapshot)
 			m.transfers = append(m.transfers, &transfer{to: a.To, message: message})
@@ -80,6 +77,9 @@ func (c *Cluster) carryOut(m *Member, actions []node.Action) {
 			message, _ := node.Clone(a.Message).(*node.InstallSnapshot)
 			c.put(&Flight{From: message.From, To: m.id, Message: message, Payload: c.state(message.Meta.Handle)})
 		}
+	}
+	if !m.slow {
+		c.work(m, len(m.jobs))
 	}
 }
 

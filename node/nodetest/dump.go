@@ -34,7 +34,11 @@ func (m *Member) String() string {
 	if s.Snapshot > 0 {
 		fmt.Fprintf(&b, " snapshot=%d", s.Snapshot)
 	}
-	fmt.Fprintf(&b, " durable=%d commit=%d applied=%d %v", s.Durable, s.Commit, s.Applied, s.Configuration)
+	fmt.Fprintf(&b, " durable=%d commit=%d applied=%d", s.Durable, s.Commit, s.Applied)
+	if m.machine.Index != s.Applied {
+		fmt.Fprintf(&b, " machine=%d", m.machine.Index)
+	}
+	fmt.Fprintf(&b, " %v", s.Configuration)
 	if s.TransferTarget != 0 {
 		fmt.Fprintf(&b, " transfer=%d", s.TransferTarget)
 	}

@@ -17,7 +17,12 @@ type Member struct {
 	// missed are the ticks of its pause.
 	missed  int
 	machine *State
-	tasks   []*Task
+	// jobs are what the machine has to do, in order. They wait if it is slow.
+	jobs []job
+	slow bool
+	// reported is how far the node knows the machine to be.
+	reported node.Index
+	tasks    []*Task
 	// asked is the number of the newest task.
 	asked     uint64
 	syncs     []uint64
@@ -34,6 +39,7 @@ type heldMessage struct {
 func (m *Member) up(n *node.Node) {
 	m.node, m.machine = n, &State{}
 	m.failed, m.paused, m.missed = nil, false, 0
+	m.slow, m.reported = false, 0
 	m.forget()
 }
 
@@ -44,7 +50,7 @@ func (m *Member) down() {
 
 // forget drops what lives in memory only.
 func (m *Member) forget() {
-	m.tasks, m.syncs, m.held, m.transfers = nil, nil, nil, nil
+	m.jobs, m.tasks, m.syncs, m.held, m.transfers = nil, nil, nil, nil, nil
 }
 
 // ID is the member's.
@@ -67,6 +73,14 @@ func (m *Member) Log() *Log { return m.log }
 
 // Machine is what has been applied, or nil while the member is down. It must not be changed.
 func (m *Member) Machine() *State { return m.machine }
+
+// Jobs is how many jobs wait for the member's machine: runs to apply, snapshots to take or restore.
+func (m *Member) Jobs() int { return len(m.jobs) }
+
+// Behind tells whether jobs wait for the member's machine, or the node does not know of all that it has done.
+func (m *Member) Behind() bool {
+	return len(m.jobs) > 0 || (m.machine != nil && m.machine.Index > m.reported)
+}
 
 // Config changes the configuration of the member's next starts.
 func (m *Member) Config(change func(*node.Config)) { change(&m.config) }

@@ -10,7 +10,7 @@ import (
 const settleStepsMax = 200_000
 
 // Settle delivers and completes everything, and lets every task happen, until nothing is left to
-// do. No time passes. What paused members would get stays where it is.
+// do but the jobs of slow machines. No time passes. What paused members would get stays where it is.
 func (c *Cluster) Settle() {
 	start := c.steps
 	for c.settleOnce() {
@@ -35,6 +35,10 @@ func (c *Cluster) settleOnce() bool {
 		}
 		if len(m.tasks) > 0 {
 			c.Do(m.id, 0)
+			return true
+		}
+		if m.Behind() && !m.slow {
+			c.Work(m.id, 0)
 			return true
 		}
 	}
