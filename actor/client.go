@@ -218,10 +218,10 @@ func (c *Client) do(o *op, command []byte) (Result, error) {
 	if err := c.begin(o, command, true); err != nil {
 		return Result{}, err
 	}
-	err := o.await()
-	o.flight.leave(o)
-	if err != nil {
-		return Result{}, err
+	o.await()
+	o.exit()
+	if o.err != nil {
+		return Result{}, o.err
 	}
 	return o.result(), nil
 }

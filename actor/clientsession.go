@@ -22,6 +22,9 @@ func (f *flight) readmit(o *op) (there, wanted bool) {
 	if f.session == o.place.session {
 		f.session = 0
 	}
+	if o.ended.Load() {
+		return false, false // if it ends from now on, it is taken out again
+	}
 	if f.session != 0 {
 		o.place = f.place(o)
 		return true, false
@@ -47,17 +50,27 @@ func (f *flight) opened(session uint64) []*op {
 	return waiting
 }
 
-// unpark takes out those that wait for a session: there will be none.
-func (f *flight) unpark() []*op {
+// unpark takes out an op that has ended, if it waits for a session.
+func (f *flight) unpark(o *op) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if o.parked {
+		o.parked = false
+		f.parked--
+	}
+}
+
+// unparkAll takes out those that wait for a session: there will be none.
+func (f *flight) unparkAll() []*op {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.wanted = false
 	return f.takeParked()
 }
 
-// takeParked is called with mu held.
+// takeParked is called with mu held. An op that has ended may be among them.
 func (f *flight) takeParked() (ops []*op) {
-	for n := f.lowest; f.parked > 0; n++ {
+	for n := f.lowest; f.parked > 0 && n < f.next; n++ {
 		if o := *f.at(n); o != nil && o.parked {
 			o.parked = false
 			f.parked--

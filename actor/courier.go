@@ -187,7 +187,7 @@ func (k *courier) giveUp(o *op) {
 		return
 	}
 	k.opening = nil
-	for _, waiting := range k.client.proposals.unpark() {
+	for _, waiting := range k.client.proposals.unparkAll() {
 		k.end(waiting, waiting.failure(nil))
 	}
 }
@@ -202,8 +202,8 @@ func (k *courier) end(o *op, err error) {
 		o.wake <- struct{}{}
 		return
 	}
-	if o.flight != nil {
-		o.flight.leave(o) // first: the callback may want the room
+	if o.flight != nil { // first: the callback may want the room
+		o.exit()
 	}
 	if o.done != nil {
 		k.callBack(o)

@@ -1,8 +1,10 @@
 package raft
 
 import (
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // A flight is the ops of a client that are under way, numbered from 1 up in the order in which they were let in. There
@@ -15,14 +17,17 @@ type flight struct {
 	max      int
 	sessions bool
 
+	// count is how many are under way, and waiters how many wait. Both grow with mu held only; leaving needs it only if
+	// somebody waits.
+	count, waiters atomic.Int64
+
 	mu sync.Mutex
 	// Guarded by mu.
 
-	// ring has the ops from lowest on, up to but without next, by number; nil if one has left. Its length is a power
-	// of two.
+	// ring has the ops from lowest on, up to but without next, by number; one that has left may still be there, or nil.
+	// Its length is a power of two.
 	ring         []*op
 	lowest, next uint64
-	count        int
 	waiting      []*waiter
 	closed       bool
 	// session is the one that is open, or zero. wanted: the courier has been asked to open one.
@@ -47,12 +52,12 @@ func newFlight(inFlightMax int, sessions bool) flight {
 
 // enter lets an op in, when there is room. Without wait it is [ErrOverloaded] that there is none.
 func (f *flight) enter(o *op, command []byte, wait bool) error {
-	f.mu.Lock()
+	f.lockAmongMany()
 	switch {
 	case f.closed:
 		f.mu.Unlock()
 		return ErrClosed
-	case f.hasRoom() && len(f.waiting) == 0:
+	case len(f.waiting) == 0 && f.hasRoom():
 		f.admit(o, command)
 		f.mu.Unlock()
 		return nil
@@ -62,6 +67,8 @@ func (f *flight) enter(o *op, command []byte, wait bool) error {
 	}
 	w := &waiter{op: o, command: command, let: make(chan struct{})}
 	f.waiting = append(f.waiting, w)
+	f.waiters.Add(1)
+	f.admitWaiting() // those who have left since may not have seen that somebody waits
 	f.mu.Unlock()
 	select {
 	case <-w.let:
@@ -80,11 +87,43 @@ func (f *flight) quit(w *waiter, err error) error {
 		return w.err
 	}
 	f.waiting = slices.Delete(f.waiting, k, k+1)
+	f.waiters.Add(-1)
 	return err
 }
 
+// lockAmongMany locks mu, and gives way a few times before it waits: a mutex that many wait for is handed from one to
+// the next, at the price of a switch of goroutines each.
+func (f *flight) lockAmongMany() {
+	for range 4 {
+		if f.mu.TryLock() {
+			return
+		}
+		runtime.Gosched()
+	}
+	f.mu.Lock()
+}
+
 // hasRoom is called with mu held.
-func (f *flight) hasRoom() bool { return f.count < f.max && f.next-f.lowest < sessionWindow }
+func (f *flight) hasRoom() bool {
+	f.advance()
+	return f.count.Load() < int64(f.max) && f.next-f.lowest < sessionWindow
+}
+
+// advance moves lowest behind the ops that have left. It is called with mu held.
+func (f *flight) advance() {
+	for f.lowest < f.next && f.hasLeft(f.lowest) {
+		f.lowest++
+	}
+}
+
+// hasLeft tells whether an op has left, and lets go of it. It is called with mu held.
+func (f *flight) hasLeft(number uint64) bool {
+	slot := f.at(number)
+	if *slot != nil && (*slot).left.Load() {
+		*slot = nil
+	}
+	return *slot == nil
+}
 
 // admit is called with mu held.
 func (f *flight) admit(o *op, command []byte) {
@@ -93,7 +132,7 @@ func (f *flight) admit(o *op, command []byte) {
 	}
 	o.number = f.next
 	f.next++
-	f.count++
+	f.count.Add(1)
 	*f.at(o.number) = o
 	o.direct = !f.sessions || f.session != 0
 	if o.direct {
@@ -118,23 +157,24 @@ func (f *flight) grow() {
 	}
 }
 
-// leave makes room of an op that has ended.
+// leave makes room of an op that has ended, and does not wait for a session.
 func (f *flight) leave(o *op) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	*f.at(o.number) = nil
-	f.count--
-	if o.parked {
-		o.parked = false
-		f.parked--
+	o.left.Store(true)
+	f.count.Add(-1)
+	if f.waiters.Load() > 0 {
+		f.mu.Lock()
+		f.admitWaiting()
+		f.mu.Unlock()
 	}
-	for f.lowest < f.next && *f.at(f.lowest) == nil {
-		f.lowest++
-	}
+}
+
+// admitWaiting is called with mu held.
+func (f *flight) admitWaiting() {
 	for len(f.waiting) > 0 && f.hasRoom() {
 		w := f.waiting[0]
 		f.waiting[0] = nil
 		f.waiting = f.waiting[1:]
+		f.waiters.Add(-1)
 		f.admit(w.op, w.command)
 		close(w.let)
 	}
@@ -142,24 +182,18 @@ func (f *flight) leave(o *op) {
 
 // all appends the ops that are under way, in the order of their numbers.
 func (f *flight) all(ops []*op) []*op {
-	f.mu.Lock()
+	f.lockAmongMany()
 	defer f.mu.Unlock()
-	if f.count == 0 {
-		return ops
-	}
+	f.advance()
 	for n := f.lowest; n < f.next; n++ {
-		if o := *f.at(n); o != nil {
-			ops = append(ops, o)
+		if !f.hasLeft(n) {
+			ops = append(ops, *f.at(n))
 		}
 	}
 	return ops
 }
 
-func (f *flight) isEmpty() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.count == 0
-}
+func (f *flight) isEmpty() bool { return f.count.Load() == 0 }
 
 // close lets nobody in any more.
 func (f *flight) close() {
@@ -171,4 +205,5 @@ func (f *flight) close() {
 		close(w.let)
 	}
 	f.waiting = nil
+	f.waiters.Store(0)
 }

@@ -63,6 +63,8 @@ type op struct {
 	// last is why the last attempt has failed.
 	last  atomic.Pointer[Rejected]
 	ended atomic.Bool
+	// left: it has left the flight.
+	left atomic.Bool
 }
 
 // Values of op.doubt.
@@ -167,23 +169,30 @@ func (o *op) forwarded(leader *actor.PID) {
 }
 
 // await waits for the end, or brings it when the context is done.
-func (o *op) await() error {
+func (o *op) await() {
 	over := o.ctx.Done()
 	if over == nil {
 		<-o.wake
-		return o.err
+		return
 	}
 	select {
 	case <-o.wake:
-		return o.err
 	case <-over:
-	}
-	if o.ended.CompareAndSwap(false, true) {
+		if !o.ended.CompareAndSwap(false, true) {
+			<-o.wake
+			return
+		}
 		o.abandon()
-		return o.failure(o.ctx.Err())
+		o.err = o.failure(o.ctx.Err())
 	}
-	<-o.wake
-	return o.err
+}
+
+// exit has an op that has ended leave.
+func (o *op) exit() {
+	if o.err != nil {
+		o.flight.unpark(o)
+	}
+	o.flight.leave(o)
 }
 
 // abandon tells the member that is at it that nobody waits any more.
