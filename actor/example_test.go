@@ -3,11 +3,14 @@ package raft_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -210,4 +213,75 @@ func ExampleConfig_Validate() {
 	// raft: config: Store is nil: without one the member would forget its vote; NewMemoryStore() makes one in memory
 	// node: config: ID is 0: give the member an id from 1 up
 	// node: config: Bootstrap does not name member 0 itself; leave it empty to join an existing group
+}
+
+// Many proposals are under way at once, without a goroutine each.
+func ExampleClient_ProposeAsync() {
+	system := newSystem()
+	members := spawnThree(system)
+	client := raft.NewClient(system, members...)
+	defer client.Close()
+
+	ctx := context.Background()
+	var last string // callbacks come one at a time
+	var all sync.WaitGroup
+	for range 1000 {
+		all.Add(1)
+		err := client.ProposeAsync(ctx, []byte("increment"), func(result raft.Result, err error) {
+			defer all.Done()
+			if err != nil {
+				log.Print(err)
+				return
+			}
+			last = string(result.Data)
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	all.Wait()
+	fmt.Println("counted", last)
+	stop(system, members)
+	// Output: counted 1000
+}
+
+// A session is not needed where a command may be applied twice, or never again.
+func ExampleNewClientWithConfig() {
+	system := newSystem()
+	member := spawnOne(system)
+	client, err := raft.NewClientWithConfig(system, raft.ClientConfig{
+		Members: []*actor.PID{member}, NoSession: true, InFlightMax: 16,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	switch result, err := client.Propose(ctx, []byte("increment")); {
+	case errors.Is(err, raft.ErrUnknown):
+		fmt.Println("it may have been counted, and is not proposed again")
+	case err != nil:
+		fmt.Println("it has not been counted:", err)
+	default:
+		fmt.Println("counted", string(result.Data))
+	}
+	stop(system, []*actor.PID{member})
+	// Output: counted 1
+}
+
+// A member is asked to do work when it has caught up.
+func ExampleReady() {
+	system := newSystem()
+	members := spawnThree(system)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, member := range members {
+		if _, err := raft.Ready(ctx, system, member); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println("ready")
+	stop(system, members)
+	// Output: ready
 }
