@@ -23,7 +23,7 @@ func (v *vitals) answered(c *call, r reply) {
 	switch {
 	case r.rejected != nil:
 		v.rejected(r.rejected.Code)
-	case c.kind == proposeCall:
+	case c.kind == proposeCall && c.admitted > 0:
 		v.metrics.Load().applied(c.admitted)
 	}
 }
