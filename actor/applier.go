@@ -406,6 +406,7 @@ func (a *applier) restore(ctx actor.Context, meta SnapshotMeta) error {
 	sessions.unpublished.precede(&a.sessions.unpublished, a.applied)
 	a.sessions = *sessions
 	a.reached(meta.Index)
+	a.vitals.restoring.Store(false)
 	for _, s := range a.covered {
 		a.settle(s)
 	}

@@ -116,7 +116,9 @@ func (c Config) problems(s *Status) (found []*Problem) {
 		add(Problem_MACHINE_STALLED, 0, "the machine has applied nothing for %v, and %d committed entries wait",
 			milliseconds(s.MachineStalledMs), unapplied(s))
 	}
-	if behind := unapplied(s); behind > machineBehindMax || nearlyFull(s.Queues.UnappliedBytes, c.UnappliedBytesMax) {
+	if s.AppliedIndex < s.SnapshotIndex {
+		add(Problem_MACHINE_BEHIND, 0, "the machine has not restored the snapshot at %d yet", s.SnapshotIndex)
+	} else if behind := unapplied(s); behind > machineBehindMax || nearlyFull(s.Queues.UnappliedBytes, c.UnappliedBytesMax) {
 		add(Problem_MACHINE_BEHIND, 0, "the machine has %d committed entries to apply, of %d bytes in memory",
 			behind, s.Queues.UnappliedBytes)
 	}

@@ -147,6 +147,25 @@ func TestAMachineWithMuchToApplyIsBehind(t *testing.T) {
 	f.bad(1, true, false)
 }
 
+func TestAMachineThatHasASnapshotToRestoreIsBehind(t *testing.T) {
+	f, leader := newGroup(t)
+	f.apply(leader, "a", "b")
+	done[*SnapshotTaken](f, leader, &TakeSnapshot{})
+	f.stop(leader)
+	next := f.elect()
+	f.hold(leader, "/applier")
+	f.spawn(leader, &journal{})
+	f.pass(10)
+	f.unwell(leader, Problem_MACHINE_BEHIND)
+	f.bad(leader, true, false)
+	if s := f.status(leader); s.AppliedIndex != 0 || s.Leader != uint64(next) {
+		t.Errorf("%d is applied, and %d leads", s.AppliedIndex, s.Leader)
+	}
+	clear(f.held)
+	f.settle()
+	f.unwell(leader)
+}
+
 func TestAQueueThatIsNearlyFullIsNamed(t *testing.T) {
 	f := newFixture(t, 1)
 	f.configure = func(c *Config) { c.RequestsMax = 8 }

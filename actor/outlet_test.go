@@ -119,12 +119,12 @@ func TestEventsThatNobodyTakesAreDropped(t *testing.T) {
 	if s.Queues.Events != outletMax || s.Queues.NoticesDropped != 100 {
 		t.Fatalf("%d events wait, and %d were dropped", s.Queues.Events, s.Queues.NoticesDropped)
 	}
-	f.store(1).syncErr = errors.New("the disk is gone")
+	f.machines[1].onApply = func(Command) error { return errors.New("the machine is broken") }
 	f.propose(1, "a")
 	f.settle()
 	delete(f.held, events)
 	f.settle()
-	f.failure(1, "the disk is gone")
+	f.failure(1, "the machine is broken")
 	last := f.events[len(f.events)-1]
 	if d, ok := last.(*EventsDropped); !ok || *d != (EventsDropped{Group: "g", Member: 1, Count: 100}) {
 		t.Errorf("got %v, want the 100", last)

@@ -349,7 +349,8 @@ const (
 	Problem_NO_LEADER Problem_Kind = 3
 	// The machine has applied nothing for as long as a request waits by default, although more is committed.
 	Problem_MACHINE_STALLED Problem_Kind = 4
-	// The machine has more than 65,536 committed entries to apply, or more than 3/4 of what may wait for it.
+	// The machine has a snapshot to restore, more than 65,536 committed entries to apply, or more than 3/4 of what
+	// may wait for it.
 	Problem_MACHINE_BEHIND Problem_Kind = 5
 	// A voter has not been heard from for an election timeout. Only the leader says so.
 	Problem_VOTER_SILENT Problem_Kind = 6

@@ -130,7 +130,9 @@ func (r *raftActor) start(ctx actor.Context) {
 		return
 	}
 	r.publishStatus()
-	r.feed.init(r.system, r.cfg.SubscribersMax, r.storage.Log().Snapshot().Index)
+	from := r.storage.Log().Snapshot().Index
+	r.vitals.restoring.Store(from > 0)
+	r.feed.init(r.system, r.cfg.SubscribersMax, from)
 	r.feed.feeder = r.spawnChild("feeder", func() actor.Actor { return newFeeder(r.self, &r.feed) })
 	r.box = mailbox.Of(ctx)
 	r.box.Intercept(r.intercept)

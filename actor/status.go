@@ -65,7 +65,7 @@ func (r *raftActor) logRole(now node.Overview) {
 
 // publishSlowStatus is called when so many ticks have passed, or the role has changed.
 func (r *raftActor) publishSlowStatus(elapsed int64) {
-	now, applied := r.node.Overview(), Index(r.feed.applied.Load())
+	now, applied := r.node.Overview(), r.machineApplied()
 	r.published.mu.Lock()
 	defer r.published.mu.Unlock()
 	s := &r.published.slow
@@ -112,8 +112,8 @@ func (r *raftActor) status() *Status {
 	if stopped {
 		return nil
 	}
-	tickMs, applied := r.cfg.TickInterval.Milliseconds(), r.feed.applied.Load()
-	if Index(applied) != slow.machineApplied {
+	tickMs, applied := r.cfg.TickInterval.Milliseconds(), r.machineApplied()
+	if applied != slow.machineApplied {
 		slow.machineStalled = 0 // since the last tick
 	}
 	s := &Status{
@@ -121,7 +121,7 @@ func (r *raftActor) status() *Status {
 		Role: Status_Role(now.Role), Term: uint64(now.Term), Leader: uint64(now.Leader),
 		TransferTarget: uint64(now.TransferTarget),
 		FirstIndex:     uint64(now.FirstIndex), LastIndex: uint64(now.LastIndex), SnapshotIndex: uint64(now.Snapshot),
-		CommitIndex: uint64(now.Commit), AppliedIndex: applied,
+		CommitIndex: uint64(now.Commit), AppliedIndex: uint64(applied),
 		Sessions: uint64(r.vitals.sessions.Load()), Subscribers: uint64(r.feed.subscribers()),
 		StalledMs: r.ticks.Load() * tickMs, MachineStalledMs: slow.machineStalled * tickMs,
 		Queues: r.queues(&now, &slow),
@@ -135,6 +135,15 @@ func (r *raftActor) status() *Status {
 	}
 	s.Problems = r.cfg.problems(s)
 	return s
+}
+
+// machineApplied is the index up to which the machine has applied: zero before it has restored its snapshot. It is
+// safe for concurrent use.
+func (r *raftActor) machineApplied() Index {
+	if r.vitals.restoring.Load() {
+		return 0
+	}
+	return Index(r.feed.applied.Load())
 }
 
 // describe adds what a leader knows of a member.

@@ -8,6 +8,8 @@ import (
 // vitals are what a member tells of itself beside what the raft actor publishes at the end of a turn. Each is
 // written where it changes, and read from any goroutine, so that status and metrics need no turn of anybody.
 type vitals struct {
+	// restoring: the machine has not restored the snapshot yet that it starts from. Cleared by the applier.
+	restoring atomic.Bool
 	// sessions are those that the machine's state holds. Written by the applier.
 	sessions atomic.Int64
 	// overloaded counts requests that were refused because of a full queue.
@@ -23,7 +25,7 @@ func (v *vitals) answered(c *call, r reply) {
 	switch {
 	case r.rejected != nil:
 		v.rejected(r.rejected.Code)
-	case c.kind == proposeCall:
+	case c.kind == proposeCall && c.admitted > 0:
 		v.metrics.Load().applied(c.admitted)
 	}
 }
