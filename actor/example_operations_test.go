@@ -16,18 +16,6 @@ import (
 	raft "example.com/raftactor/actor"
 )
 
-// spawnOne starts a group of one member.
-func spawnOne(system *actor.ActorSystem) *actor.PID {
-	pid, err := raft.Spawn(system, raft.Config{
-		Group: "counter", ID: 1, Members: []raft.Member{{ID: 1}},
-		Store: raft.NewMemoryStore(), Transport: raft.NewMemoryTransport(),
-	}, &counter{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	return pid
-}
-
 // What a liveness probe and a readiness probe look at.
 func ExampleHealth() {
 	system := newSystem()

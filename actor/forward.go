@@ -60,17 +60,28 @@ func (f *Forward) Answer(reply proto.Message) error {
 	return err
 }
 
-// Drop says that the request will never reach the leader.
+// Drop says that the request will never reach the leader. If it has done so already, that stands.
 func (f *Forward) Drop() {
+	if !f.taken.CompareAndSwap(false, true) {
+		return
+	}
 	lost := reply{rejected: &Rejected{
 		Code: Code_UNREACHABLE, Outcome: Outcome_NOT_APPLIED, RetryAfterMs: retryAfterMs,
 		Detail: "the leader cannot be reached from the member that was asked; try again, or ask another member",
 	}}
 	if f.origin != nil {
-		f.origin.answer(f.system, lost)
+		f.origin.answer(f.system, lost) // it is the follower's own word
 		return
 	}
 	f.answered(&call{}, lost)
+}
+
+// refuse turns down a request that has not been taken, and sees that it never is: a copy of its envelope may be waiting
+// for its turn.
+func (f *Forward) refuse(rejected *Rejected) {
+	if f.taken.CompareAndSwap(false, true) {
+		f.answered(&call{}, reply{rejected: rejected})
+	}
 }
 
 // call makes the leader's call of it, whose answer is the one of the follower's. Nil: it has been delivered before, or

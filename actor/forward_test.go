@@ -163,6 +163,54 @@ func TestALeaderWithAFullMailboxAnswersForwards(t *testing.T) {
 	}
 }
 
+// The copy that finds the mailbox full must not speak for the one that has been taken.
+func TestAForwardThatComesAgainToAFullMailboxIsAnsweredTruly(t *testing.T) {
+	f := newFixture(t, 1, 2, 3)
+	f.configure = func(c *Config) { c.RequestsMax = 1 }
+	f.spawnFounders()
+	leader := f.elect()
+	f.network.fault = func(e *PeerEnvelope) []*PeerEnvelope {
+		if len(e.Forwards) == 0 {
+			return []*PeerEnvelope{e}
+		}
+		f.network.fault = nil
+		f.network.arrive(e)
+		f.run()
+		f.held[Name("g", leader)] = true
+		f.propose(leader, "another")
+		return []*PeerEnvelope{e}
+	}
+	in := f.propose(f.others(leader)[0], "once")
+	f.settle()
+	f.noReply(in)
+	clear(f.held)
+	f.pass(5)
+	only[*Proposed](f, in)
+	if got := f.machines[leader].all(); len(got) != 2 {
+		t.Errorf("applied %v", texts(got))
+	}
+}
+
+func TestAForwardThatIsDroppedTooLateIsAnsweredTruly(t *testing.T) {
+	f, leader := newGroup(t)
+	f.network.fault = func(e *PeerEnvelope) []*PeerEnvelope {
+		for _, forward := range e.Forwards {
+			f.network.fault = nil
+			f.network.arrive(e)
+			f.run()
+			forward.Drop()
+			return nil
+		}
+		return []*PeerEnvelope{e}
+	}
+	in := f.propose(f.others(leader)[0], "once")
+	f.pass(5)
+	only[*Proposed](f, in)
+	if got := f.machines[leader].all(); len(got) != 1 {
+		t.Errorf("applied %v", texts(got))
+	}
+}
+
 func defaultsOf(f *fixture) Config {
 	c := f.config(1).withDefaults()
 	if c.RequestsMax == 0 {

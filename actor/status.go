@@ -209,7 +209,7 @@ func (r *raftActor) overloaded(request any) any {
 	}
 	r.vitals.rejected(rejected.Code)
 	if f, ok := request.(*Forward); ok {
-		f.answered(&call{}, reply{rejected: rejected})
+		f.refuse(rejected)
 		return nil
 	}
 	if m, ok := request.(interface{ GetTag() uint64 }); ok {
