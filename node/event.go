@@ -25,10 +25,10 @@ type Propose struct{ Commands [][]byte }
 type Synced struct{ Seq uint64 }
 
 // MachineApplied says that the machine has applied everything up to Index that was handed over by [Apply].
-// Without it the node stops handing over when [Config].UnappliedBytesMax is reached, for good; so whatever
-// the limit, report. Reports may be merged, late and repeated: only the highest counts. What a
-// [RestoreSnapshot] covers is reported by [Restored]. For an index that was not handed over the node
-// panics.
+// A driver must report, or the node stops handing over for good once [Config].UnappliedBytesMax has been
+// reached, and a leader takes no more proposals; [Overview].UnappliedBytes shows it. Reports may be merged,
+// late and repeated: only the highest counts. What a [RestoreSnapshot] covers is reported by [Restored].
+// For an index that was not handed over the node panics.
 type MachineApplied struct{ Index Index }
 
 // EntriesRead answers a [ReadEntries].

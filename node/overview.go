@@ -13,7 +13,7 @@ type Overview struct {
 	// Applied is the highest index handed over, and MachineApplied the highest that the machine is known to
 	// have applied.
 	Commit, Applied, MachineApplied Index
-	// Durable is up to where the log is.
+	// Durable is the highest index up to which the log is durable.
 	Durable       Index
 	Configuration Configuration
 	// TransferTarget is whom leadership is being handed to, or None.

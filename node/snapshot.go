@@ -100,7 +100,7 @@ func (n *Node) snapshotFailed(index Index) {
 func (n *Node) restored(index Index) {
 	if index == n.snapshots.restoring {
 		n.snapshots.restoring = 0
-		n.machine.advance(index) // what was handed over before it is applied or not needed
+		n.machine.advance(index) // what was handed over before has been applied, or replaced
 	}
 }
 

@@ -5,8 +5,6 @@ type Status struct {
 	Overview
 	ID   ID
 	Vote ID
-	// Durable is the highest index up to which the log is durable.
-	Durable Index
 	// ConfigurationIndex is that of the entry of Configuration.
 	ConfigurationIndex Index
 	// Peers tells, on the leader, of the other members.
@@ -33,7 +31,7 @@ type PeerStatus struct {
 // Status describes the node. It allocates: it is for people and tests.
 func (n *Node) Status() Status {
 	return Status{
-		Overview: n.Overview(), ID: n.id, Vote: n.hard.Vote, Durable: n.disk.durable,
+		Overview: n.Overview(), ID: n.id, Vote: n.hard.Vote,
 		ConfigurationIndex: n.members.newest().index, Peers: n.AppendPeers(nil), Counters: n.counters,
 	}
 }
