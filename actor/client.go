@@ -183,7 +183,8 @@ func (c *Client) ProposeAsync(ctx context.Context, command []byte, done func(Res
 }
 
 // TryProposeAsync is ProposeAsync for those who must not wait: if there is no room, it returns an error that
-// matches [ErrOverloaded]. The proposal that a callback is called for takes no room any more.
+// matches [ErrOverloaded]. The proposal that a callback is called for takes no room any more, but somebody who waits
+// may have got it.
 func (c *Client) TryProposeAsync(ctx context.Context, command []byte, done func(Result, error)) error {
 	return c.proposeAsync(ctx, command, done, false)
 }

@@ -2,6 +2,7 @@ package raft
 
 import (
 	"github.com/asynkron/protoactor-go/actor"
+	"runtime"
 
 	"example.com/raftactor/mailbox"
 	"example.com/raftactor/node"
@@ -110,7 +111,13 @@ func (r *raftActor) endTurn() {
 	r.outgoing.flush(r)
 	r.work.flush(r)
 	r.publishStatus()
+	if len(r.calls.open) > busyCalls {
+		runtime.Gosched() // whoever was answered may ask again, so that the next turn takes more of them at once
+	}
 }
+
+// busyCalls is how many calls make a member so busy that it lets others run after a turn.
+const busyCalls = 64
 
 // step gives an event to the node and carries out what it asks for.
 func (r *raftActor) step(event node.Event) {

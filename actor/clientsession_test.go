@@ -1,0 +1,37 @@
+package raft
+
+import (
+	"context"
+	"testing"
+)
+
+// An op may end while the courier sees to it: then it must not wait for a session that it does not want any more.
+func TestAnOpThatHasEndedDoesNotWaitForASession(t *testing.T) {
+	f := newFlight(4, true)
+	f.opened(7)
+	enter := func() *op {
+		o := &op{flight: &f, ctx: context.Background()}
+		if err := f.enter(o, nil, false); err != nil || !o.direct || o.place.session != 7 {
+			t.Fatalf("got %v, %+v", err, o.place)
+		}
+		return o
+	}
+	before, after := enter(), enter()
+	before.ended.Store(true)
+	before.exit()
+	if there, wanted := f.readmit(before); there || wanted {
+		t.Errorf("who ended before: there %v, wanted %v", there, wanted)
+	}
+	if there, wanted := f.readmit(after); there || !wanted {
+		t.Errorf("there %v, wanted %v, want that another session is opened", there, wanted)
+	}
+	after.ended.Store(true)
+	after.err = ErrClosed
+	after.exit()
+	if f.parked != 0 || !f.isEmpty() || f.isSessionWanted(&Rejected{}) {
+		t.Errorf("%d wait for a session, and %d are under way", f.parked, f.count.Load())
+	}
+	if waiting := f.opened(8); len(waiting) > 0 || f.session != 8 {
+		t.Errorf("%d ops are to be proposed in session %d", len(waiting), f.session)
+	}
+}
