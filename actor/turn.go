@@ -1,8 +1,9 @@
 package raft
 
 import (
-	"github.com/asynkron/protoactor-go/actor"
 	"runtime"
+
+	"github.com/asynkron/protoactor-go/actor"
 
 	"example.com/raftactor/mailbox"
 	"example.com/raftactor/node"
