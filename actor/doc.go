@@ -42,4 +42,11 @@
 // A member is never restarted in place. A panic in the machine, a broken invariant or a failure of the
 // storage publishes [Failed] on the actor system's EventStream, answers all who wait, and stops the actor.
 // Spawn it again, with a new machine, to bring it back from what its storage holds.
+//
+// # Looking at it
+//
+// [GetStatus] tells how a member sees the group, and [Health] what is wrong with it: for probes. Neither takes a turn
+// of the member. Metrics are OpenTelemetry's, from the actor system's meter provider; logs are hclog's
+// ([NewHclogLogger], [NewSlogHandler]). Neither a logger nor a handler of events can hold a member up. See
+// docs/operations.md and docs/metrics.md.
 package raft

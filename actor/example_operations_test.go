@@ -20,15 +20,9 @@ import (
 func ExampleHealth() {
 	system := newSystem()
 	member := spawnOne(system)
-	client := raft.NewClient(system, member)
-	defer client.Close()
-	ctx := context.Background()
 	probe := func() {
-		err := raft.Health(ctx, system, member)
+		err := raft.Health(context.Background(), system, member)
 		fmt.Println("live:", !errors.Is(err, raft.ErrNotLive), "ready:", !errors.Is(err, raft.ErrNotReady), err)
-	}
-	if _, err := client.Propose(ctx, []byte("increment")); err != nil {
-		log.Fatal(err)
 	}
 	probe()
 	stop(system, []*actor.PID{member})
