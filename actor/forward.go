@@ -77,11 +77,13 @@ func (f *Forward) Drop() {
 }
 
 // refuse turns down a request that has not been taken, and sees that it never is: a copy of its envelope may be waiting
-// for its turn.
-func (f *Forward) refuse(rejected *Rejected) {
-	if f.taken.CompareAndSwap(false, true) {
-		f.answered(&call{}, reply{rejected: rejected})
+// for its turn. It tells whether that was so.
+func (f *Forward) refuse(rejected *Rejected) bool {
+	if !f.taken.CompareAndSwap(false, true) {
+		return false
 	}
+	f.answered(&call{}, reply{rejected: rejected})
+	return true
 }
 
 // call makes the leader's call of it, whose answer is the one of the follower's. Nil: it has been delivered before, or

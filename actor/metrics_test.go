@@ -172,6 +172,26 @@ func TestProposalsAreMeasuredWhereTheyAreAnswered(t *testing.T) {
 	}
 }
 
+// What a follower passes on is the leader's, which answers it.
+func TestWhatIsForwardedIsMeasuredOnce(t *testing.T) {
+	c := newCollector()
+	f := newFixtureIn(t, c.system, 1, 2)
+	f.configure = func(cfg *Config) { cfg.PendingMax = 1 }
+	f.spawnFounders()
+	leader := f.elect()
+	follower := f.others(leader)[0]
+	f.apply(follower, "a")
+	f.pass(1) // the leader forgets what is answered
+	f.hold(leader, "/applier")
+	f.propose(leader, "b")
+	f.settle()
+	in := f.ask(follower, &Propose{})
+	f.settle()
+	f.rejected(in, Code_OVERLOADED, Outcome_NOT_APPLIED)
+	c.expect(t, "raftactor.proposal.duration", map[string]int64{fmt.Sprintf("member=%d", leader): 1})
+	c.expect(t, "raftactor.rejections", map[string]int64{fmt.Sprintf("code=OVERLOADED member=%d", leader): 1})
+}
+
 func TestChangesOfTheLeaderAreCounted(t *testing.T) {
 	f, c, leader := newMeteredGroup(t)
 	c.expect(t, "raftactor.leader.changes", memberKey3(func(ID) int64 { return 1 }))

@@ -207,11 +207,13 @@ func (r *raftActor) overloaded(request any) any {
 		c.reject(nil, rejected)
 		return nil
 	}
-	r.vitals.rejected(rejected.Code)
 	if f, ok := request.(*Forward); ok {
-		f.refuse(rejected)
+		if f.refuse(rejected) {
+			r.vitals.rejected(rejected.Code)
+		}
 		return nil
 	}
+	r.vitals.rejected(rejected.Code)
 	if m, ok := request.(interface{ GetTag() uint64 }); ok {
 		return tagged(rejected, m.GetTag())
 	}
