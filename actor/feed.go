@@ -215,6 +215,13 @@ func (f *feed) subscribers() int {
 // advance says that the machine has applied an entry. Only the applier calls it.
 func (f *feed) advance(index Index) { f.applied.Store(uint64(index)) }
 
+// rest says that nothing is left to give up to an index, and whether anybody waits for more. It tells whether the feeder
+// may rest: not if there is more by now, and nobody who will hand it over.
+func (f *feed) rest(applied Index, anybody bool) bool {
+	f.waits.Store(anybody)
+	return Index(f.applied.Load()) == applied || !f.owed()
+}
+
 // owed tells whether the feeder waits for what has been applied last, and is to be given it.
 func (f *feed) owed() bool { return f.waits.Load() && f.waits.CompareAndSwap(true, false) }
 

@@ -240,8 +240,7 @@ func (f *feeder) goOn(ctx actor.Context) {
 			ctx.Send(f.owner, &logWanted{lo: lo, hi: applied + 1})
 			return
 		}
-		f.feed.waits.Store(f.ready.Len() > 0)
-		if Index(f.feed.applied.Load()) == applied || !f.feed.owed() {
+		if f.feed.rest(applied, f.ready.Len() > 0) {
 			return
 		}
 	}

@@ -2,8 +2,10 @@ package raft
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -470,6 +472,48 @@ func TestASubscribeMayComeBeforeTheMemberHasStarted(t *testing.T) {
 	in := f.ask(1, &Subscribe{FromIndex: 1})
 	f.elect()
 	newStreamFrom(t, in).expect("a")
+}
+
+// The applier and the feeder never miss each other: whatever is applied while the feeder goes to rest is handed over, or
+// seen.
+func TestTheFeederDoesNotOversleep(t *testing.T) {
+	const rounds = 50_000
+	var f feed
+	var seen, over atomic.Uint64
+	handed := make(chan struct{}, 1)
+	ended := make(chan struct{})
+	go func() { // the applier, which goes on as soon as the feeder has the last one
+		defer close(ended)
+		for i := uint64(1); i <= rounds && over.Load() == 0; i++ {
+			f.advance(Index(i))
+			if f.owed() {
+				handed <- struct{}{}
+			}
+			for spins := 0; seen.Load() < i && over.Load() == 0; spins++ {
+				if spins > 1000 {
+					runtime.Gosched()
+				}
+			}
+		}
+	}()
+	late := time.NewTimer(time.Minute)
+	for next := Index(1); next <= rounds; {
+		if applied := Index(f.applied.Load()); applied >= next {
+			next = applied + 1
+			seen.Store(uint64(applied))
+			for range next % 256 { // so that the next one comes at any moment of what follows
+				seen.Load()
+			}
+		} else if f.rest(applied, true) {
+			select {
+			case <-handed:
+			case <-late.C:
+				over.Store(1)
+				t.Fatalf("nobody told of %d", next)
+			}
+		}
+	}
+	<-ended
 }
 
 // Nothing wakes the feeder of a member that has no subscribers any more.

@@ -64,7 +64,7 @@ type schedule struct {
 	commands []*asked // that were proposed; a command's number is its place, from 1
 	reads    []*asked
 	others   []*asked
-	streams  []*stream
+	streams  []*randomStream
 	// applied is what any machine has applied, by index.
 	applied map[Index]string
 	// floor is the highest index that anybody was told of.
@@ -89,7 +89,9 @@ type asked struct {
 // tally counts what happened.
 type tally struct {
 	applied, rejected, read, lost, stops, failures, restores, changes, transfers int
-	codes                                                                        [16]int
+	// streams go on to the end, covered ones end at a snapshot, and resumed ones go on after another has ended.
+	streams, covered, resumed int
+	codes                     [16]int
 }
 
 func runSchedule(t *testing.T, seed uint64) *schedule {
@@ -222,7 +224,11 @@ func (s *schedule) act() {
 	case happens(3):
 		s.network.heal()
 	case happens(4):
-		s.streams = append(s.streams, newStream(s.TB, s.request(id, &Subscribe{FromIndex: uint64(s.rng.IntN(20))}).in))
+		s.subscribeAt(id, uint64(s.rng.IntN(20)), nil)
+	case happens(20):
+		s.grantSome()
+	case happens(4):
+		s.resumeSome(id)
 	case happens(30):
 		s.clock.Advance(step)
 	case happens(2):
@@ -383,6 +389,7 @@ func (s *schedule) finish() {
 			s.count(a)
 		}
 	}
+	s.finishStreams()
 	s.judge()
 }
 
@@ -459,23 +466,6 @@ func (s *schedule) judge() {
 	}
 }
 
-// judgeStreams wants each subscriber to have seen every command between the first and the last.
-func (s *schedule) judgeStreams(counts map[Index]uint64) {
-	for _, stream := range s.streams {
-		if got := stream.in.all(); len(got) > 0 {
-			if _, dead := got[0].(*actor.DeadLetterResponse); dead {
-				continue
-			}
-		}
-		stream.take()
-		for k, index := range stream.indices {
-			if k > 0 && counts[Index(index)] != counts[Index(stream.indices[k-1])]+1 {
-				s.Fatalf("a subscriber got %d after %d", index, stream.indices[k-1])
-			}
-		}
-	}
-}
-
 func (s *schedule) addTo(sum *tally) {
 	sum.applied += s.tally.applied
 	sum.rejected += s.tally.rejected
@@ -486,6 +476,9 @@ func (s *schedule) addTo(sum *tally) {
 	sum.restores += s.tally.restores
 	sum.changes += s.tally.changes
 	sum.transfers += s.tally.transfers
+	sum.streams += s.tally.streams
+	sum.covered += s.tally.covered
+	sum.resumed += s.tally.resumed
 	for code, n := range s.tally.codes {
 		sum.codes[code] += n
 	}
@@ -497,6 +490,7 @@ func (sum *tally) expectEverythingSeen(t *testing.T) {
 		"commands applied": sum.applied, "requests rejected": sum.rejected, "reads answered": sum.read,
 		"messages lost": sum.lost, "stops": sum.stops, "failures": sum.failures, "restores": sum.restores,
 		"membership changes": sum.changes, "transfers": sum.transfers, "superseded": sum.codes[Code_SUPERSEDED],
+		"streams": sum.streams, "streams ended by a snapshot": sum.covered, "streams resumed": sum.resumed,
 		"deadlines": sum.codes[Code_DEADLINE],
 		"stopped":   sum.codes[Code_STOPPED], "not leader": sum.codes[Code_NOT_LEADER],
 	} {

@@ -63,23 +63,19 @@ func (s *subscription) start(to actor.Process) {
 // commands. It returns how many.
 func (s *subscription) give(to actor.Process, c *chunk, most int) int {
 	s.start(to)
-	rest := c.from(s.next)
-	count := int(min(uint64(len(rest)), uint64(most), s.granted.Load()-s.number))
-	messages := make([]Applied, count)
+	first := c.search(s.next)
+	end := first + int(min(uint64(len(c.commands)-first), uint64(most), s.granted.Load()-s.number))
+	messages := c.messages(first, end, s.previous, s.number)
 	for k := range messages {
-		command, m := &rest[k], &messages[k]
-		s.number++
-		m.Index, m.Term, m.Command = uint64(command.Index), uint64(command.Term), command.Data
-		m.PreviousIndex, m.Number = uint64(s.previous), s.number
-		s.previous = command.Index
-		to.SendUserMessage(s.subscriber, m)
+		to.SendUserMessage(s.subscriber, &messages[k])
 	}
-	if count == len(rest) {
-		s.next = c.hi
-	} else {
-		s.next = rest[count].Index
+	if end > first {
+		s.previous, s.number = c.commands[end-1].Index, messages[end-first-1].Number
 	}
-	return count
+	if s.next = c.hi; end < len(c.commands) {
+		s.next = c.commands[end].Index
+	}
+	return end - first
 }
 
 // endOf is the last message of a subscription.
@@ -91,12 +87,17 @@ func endOf(reason SubscriptionEnded_Reason, resume Index) *SubscriptionEnded {
 type chunk struct {
 	lo, hi   Index
 	commands []Command // aliases the log, whose data is immutable
+
+	// made are the messages that somebody was given last, from command first on. Subscribers who are at the same number
+	// are given the same ones.
+	made  []Applied
+	first int
 }
 
 // fill takes the commands out of what was read. It is an error if that is not what a log holds.
 func (c *chunk) fill(m *logServed) error {
 	c.lo, c.hi = m.entries[0].Index, m.entries[len(m.entries)-1].Index+1
-	c.commands = c.commands[:0]
+	c.commands, c.made = c.commands[:0], nil
 	suppressed := m.suppressed
 	for i := range m.entries {
 		e := &m.entries[i]
@@ -117,15 +118,36 @@ func (c *chunk) fill(m *logServed) error {
 	return nil
 }
 
-// drop lets go of the log's memory, and keeps its own.
-func (c *chunk) drop() { clear(c.commands) }
+// messages are the commands from first up to but without end, for whoever has the number, and previous before them.
+func (c *chunk) messages(first, end int, previous Index, number uint64) []Applied {
+	count := end - first
+	if count <= len(c.made) && c.first == first && (count == 0 ||
+		(c.made[0].PreviousIndex == uint64(previous) && c.made[0].Number == number+1)) {
+		return c.made[:count]
+	}
+	c.made, c.first = make([]Applied, count), first
+	for k := range c.made {
+		command, m := &c.commands[first+k], &c.made[k]
+		number++
+		m.Index, m.Term, m.Command = uint64(command.Index), uint64(command.Term), command.Data
+		m.PreviousIndex, m.Number = uint64(previous), number
+		previous = command.Index
+	}
+	return c.made
+}
+
+// drop lets go of what others may still use, and keeps its own memory.
+func (c *chunk) drop() {
+	clear(c.commands)
+	c.made = nil
+}
 
 func (c *chunk) holds(index Index) bool { return c.lo <= index && index < c.hi }
 
-// from are the commands from an index on.
-func (c *chunk) from(index Index) []Command {
+// search finds the first command at an index or behind it.
+func (c *chunk) search(index Index) int {
 	if index == c.lo {
-		return c.commands
+		return 0
 	}
-	return c.commands[sort.Search(len(c.commands), func(i int) bool { return c.commands[i].Index >= index }):]
+	return sort.Search(len(c.commands), func(i int) bool { return c.commands[i].Index >= index })
 }

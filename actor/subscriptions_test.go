@@ -74,7 +74,7 @@ func (f *fixture) subscribeFor(id ID, from, credit uint64) *stream {
 // grant grants credit up to a number.
 func (s *stream) grant(f *fixture, id ID, upTo uint64) {
 	s.credit = max(s.credit, upTo)
-	f.system.Root.RequestWithCustomSender(f.pids[id], &GrantCredit{UpTo: upTo}, s.in.pid)
+	f.system.Root.Send(f.pids[id], &GrantCredit{Subscriber: s.in.pid, UpTo: upTo})
 }
 
 func (s *stream) expect(commands ...string) {
