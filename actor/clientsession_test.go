@@ -35,3 +35,35 @@ func TestAnOpThatHasEndedDoesNotWaitForASession(t *testing.T) {
 		t.Errorf("%d ops are to be proposed in session %d", len(waiting), f.session)
 	}
 }
+
+// As long as those who waited for a session are not all proposed in it, a later one must not overtake them.
+func TestNobodyOvertakesThoseWhoWaitForASession(t *testing.T) {
+	f := newFlight(4, true)
+	enter := func() *op {
+		o := &op{flight: &f, ctx: context.Background()}
+		if err := f.enter(o, nil, false); err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	first := enter()
+	if first.direct || !first.wantsSession {
+		t.Fatal("there is a session already")
+	}
+	if waiting := f.opened(7); len(waiting) != 1 || waiting[0] != first {
+		t.Fatalf("%d ops are to be proposed", len(waiting))
+	}
+	second := enter() // the first has not been sent yet
+	if second.direct || second.wantsSession {
+		t.Error("it overtakes, or has another session opened")
+	}
+	if waiting := f.opened(7); len(waiting) != 1 || waiting[0] != second || second.place != (sessionPlace{7, 2, 1}) {
+		t.Fatalf("%d ops are to be proposed, the second at %v", len(waiting), second.place)
+	}
+	if waiting := f.opened(7); len(waiting) > 0 {
+		t.Fatalf("%d ops are to be proposed", len(waiting))
+	}
+	if third := enter(); !third.direct || third.place != (sessionPlace{7, 3, 1}) {
+		t.Errorf("direct %v, at %v", third.direct, third.place)
+	}
+}

@@ -69,11 +69,11 @@ type op struct {
 
 // Values of op.doubt.
 const (
-	// neverSent, or each attempt that was has certainly had no effect.
+	// notApplied: no attempt was made, or each has certainly had no effect.
 	notApplied uint32 = iota
-	// attempted: an attempt is out, and all before were in vain.
+	// attempted: an attempt is out, and all before have certainly had no effect.
 	attempted
-	// inDoubt: what became of an attempt is not known.
+	// inDoubt: what became of an attempt is not known, and never will be by that attempt.
 	inDoubt
 )
 
