@@ -149,7 +149,7 @@ func TestAppliedEndsWhereASnapshotCoversTheLog(t *testing.T) {
 	ctx := within(t, 30*time.Second)
 	c := g.client(1)
 	g.propose(leader, "a")
-	at := must(c.TakeSnapshot(ctx))
+	at := must(c.TakeSnapshot(ctx, g.pids[1]))
 	g.propose(leader, "b")
 	got, err := collect(ctx, c, 1, 1)
 	var gap *GapError
