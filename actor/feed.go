@@ -12,6 +12,7 @@ import (
 // credit takes no room.
 type feed struct {
 	system         *actor.ActorSystem
+	vitals         *vitals
 	feeder         *actor.PID
 	subscribersMax int
 
@@ -48,8 +49,8 @@ type feederWoken struct{}
 // creditDefault is the credit of a Subscribe that names none.
 const creditDefault = 1024
 
-func (f *feed) init(system *actor.ActorSystem, subscribersMax int, applied Index) {
-	f.system, f.subscribersMax = system, subscribersMax
+func (f *feed) init(system *actor.ActorSystem, vitals *vitals, subscribersMax int, applied Index) {
+	f.system, f.vitals, f.subscribersMax = system, vitals, subscribersMax
 	f.newest = map[subscriberKey]*subscription{}
 	f.applied.Store(uint64(applied))
 }
@@ -106,7 +107,7 @@ func (f *feed) subscribe(m *Subscribe, subscriber *actor.PID) {
 	case closed:
 		tell(f.system, subscriber, endOf(SubscriptionEnded_STOPPED, s.next))
 	case full:
-		tell(f.system, subscriber, tooManySubscribers())
+		f.turnAway(subscriber)
 	case wake:
 		f.wake()
 	}
@@ -130,10 +131,16 @@ func (f *feed) unsubscribe(subscriber *actor.PID) {
 	case closed:
 		tell(f.system, subscriber, endOf(SubscriptionEnded_STOPPED, Index(f.applied.Load())+1))
 	case full:
-		tell(f.system, subscriber, tooManySubscribers())
+		f.turnAway(subscriber)
 	case wake:
 		f.wake()
 	}
+}
+
+func (f *feed) turnAway(subscriber *actor.PID) {
+	rejected := tooManySubscribers()
+	f.vitals.rejected(rejected.Code)
+	tell(f.system, subscriber, rejected)
 }
 
 func tooManySubscribers() *Rejected {

@@ -205,6 +205,9 @@ func TestSubscribersMax(t *testing.T) {
 	if r := f.rejected(in, Code_OVERLOADED, Outcome_NOT_APPLIED); r.RetryAfterMs == 0 {
 		t.Errorf("got %v, want a hint when to try again", r)
 	}
+	if n := f.status(1).Queues.RequestsRefused; n != 1 {
+		t.Errorf("%d refused, want 1", n)
+	}
 	// One that has subscribed may do it again, and who leaves makes room.
 	f.system.Root.RequestWithCustomSender(f.pids[1], &Subscribe{FromIndex: 1}, all[0].in.pid)
 	f.system.Root.Send(f.pids[1], &Unsubscribe{Subscriber: all[1].in.pid})

@@ -876,14 +876,17 @@ func (x *Answer) GetTag() uint64 {
 }
 
 // Subscribe asks for the applied commands, in order. SubscriptionStarted comes first, then Applied for each, and
-// SubscriptionEnded last. A second Subscribe of the same subscriber replaces the first.
+// SubscriptionEnded last. A second Subscribe of the same subscriber replaces the first. A member that has as many
+// subscribers as it takes answers with Rejected. It ends all subscriptions when it stops; if its process dies nobody tells:
+// watch it, and mind the DeadLetterResponse, to go on elsewhere also then.
 type Subscribe struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Who gets them. Empty: the sender.
 	Subscriber *actor.PID `protobuf:"bytes,1,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
 	// The first index wanted. Zero: what is applied from now on.
 	FromIndex uint64 `protobuf:"varint,2,opt,name=from_index,json=fromIndex,proto3" json:"from_index,omitempty"`
-	// The member sends Applied up to this number, and then waits for GrantCredit. Zero: 1,024.
+	// The member sends Applied up to this number, and then waits for GrantCredit. Zero: 1,024. A subscriber with a bounded
+	// mailbox grants no more than fits there.
 	Credit        uint64 `protobuf:"varint,3,opt,name=credit,proto3" json:"credit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -941,7 +944,7 @@ func (x *Subscribe) GetCredit() uint64 {
 }
 
 // GrantCredit lets a subscription go on. It has no reply, and may be sent as often as one likes: a grant that is lost is
-// made up for by the next.
+// made up for by the next. It counts for the last Subscribe that its subscriber has sent before.
 type GrantCredit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose subscription. Empty: the sender's.
@@ -1043,7 +1046,8 @@ func (x *SubscriptionStarted) GetPreviousIndex() uint64 {
 }
 
 // Applied is one applied command. Indices that carry no command, such as configurations, are left out, so consecutive
-// ones are linked: if previous_index is not the index of the last one received, something is missing.
+// ones are linked: if previous_index is not the index of the last one received, something is missing. Several subscribers
+// in one process may be given the same message.
 type Applied struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`

@@ -132,7 +132,7 @@ func (r *raftActor) start(ctx actor.Context) {
 	r.publishStatus()
 	from := r.storage.Log().Snapshot().Index
 	r.vitals.restoring.Store(from > 0)
-	r.feed.init(r.system, r.cfg.SubscribersMax, from)
+	r.feed.init(r.system, &r.vitals, r.cfg.SubscribersMax, from)
 	r.feed.feeder = r.spawnChild("feeder", func() actor.Actor { return newFeeder(r.self, &r.feed) })
 	r.box = mailbox.Of(ctx)
 	r.box.Intercept(r.intercept)
