@@ -43,8 +43,9 @@ type raftActor struct {
 	// clock counts ticks taken note of.
 	clock int64
 
-	calls   calls
-	queries queries
+	calls    calls
+	queries  queries
+	overload overload
 	// feed is where subscribers ask, without a turn.
 	feed      feed
 	barrier   barrier

@@ -200,8 +200,18 @@ func (r *raftActor) pass(elapsed int64) {
 	r.tick.Elapsed = int(elapsed)
 	r.step(&r.tick)
 	r.calls.expire(r.system, r.clock)
+	r.queries.prune()
+	if r.calls.isLittered(&r.cfg) && !r.calls.back.wanted.Swap(true) {
+		r.work.add(letGo{})
+	}
 	r.snapshots.tick(r)
 	r.publishSlowStatus(elapsed)
+	r.overload.tick(r.vitals.overloaded.Load())
+	if now := r.node.Overview(); now.Role == node.Leader {
+		r.overload.pace.tick(elapsed, now.LastIndex, r.machineApplied())
+	} else {
+		r.overload.pace = pace{}
+	}
 }
 
 // request takes a request, or turns it down. Proposals and queries are gathered for the end of the turn.
@@ -220,10 +230,12 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 	if c == nil || c.answered.Load() {
 		return // nobody waits for it any more
 	}
-	if !r.calls.admit(c, r.clock, r.cfg) {
-		c.reject(r.system, overloadedRejection("as many requests wait as Config.PendingMax allows; try again later"))
+	if !r.calls.admit(c, r.clock, &r.cfg) {
+		r.overload.full[overloadedPending] = true
+		c.reject(r.system, r.overload.answer(overloadedPending))
 		return
 	}
+	r.overload.taken++
 	if c.isForLeader() && r.node.Role() != node.Leader {
 		r.forward(c)
 		return
@@ -333,12 +345,21 @@ func (r *raftActor) submitProposals() {
 // submitQueries asks for one index for all linearizable queries of the turn; the others go to the
 // applier as they are.
 func (r *raftActor) submitQueries() {
-	if local := r.queries.takeLocal(); len(local) > 0 {
-		r.work.add(&queriesReady{calls: local})
-	}
+	r.giveQueries(0, r.queries.takeLocal())
 	if id, ok := r.queries.takeBatch(); ok {
 		r.step(&node.ReadIndex{ID: id})
 	}
+}
+
+// giveQueries hands queries to the applier, which answers them once index is applied.
+func (r *raftActor) giveQueries(index Index, calls []*call) {
+	if len(calls) == 0 {
+		return
+	}
+	for _, c := range calls {
+		r.calls.give(c)
+	}
+	r.work.add(&queriesReady{index: index, calls: calls})
 }
 
 // completeSync lets go of what waited for a sync.

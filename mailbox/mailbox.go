@@ -105,9 +105,10 @@ func (m *Mailbox) PostUserMessage(posted any) {
 
 	m.lockAmongMany()
 	accepted := !m.stopped && queue.push(posted, max(bytes, MessageBytesMin))
+	stopped, owner := m.stopped, m.host
 	m.unlockAfterPost(accepted && !m.suspended)
 	if !accepted {
-		m.refuse(lane, posted)
+		m.refuse(lane, posted, stopped, owner)
 	}
 }
 
@@ -127,6 +128,7 @@ func (m *Mailbox) lockAmongMany() {
 func (m *Mailbox) postSolo(posted any, bounded bool) {
 	m.mu.Lock()
 	full := bounded && m.solos.len() >= m.queues[Request].messagesMax
+	stopped, owner := m.stopped, m.host
 	accepted := !m.stopped && !full
 	if accepted {
 		entry := solo{message: posted}
@@ -139,7 +141,7 @@ func (m *Mailbox) postSolo(posted any, bounded bool) {
 	}
 	m.unlockAfterPost(accepted && !m.suspended)
 	if !accepted {
-		m.refuse(Request, posted)
+		m.refuse(Request, posted, stopped, owner)
 	}
 }
 
@@ -163,11 +165,9 @@ func (m *Mailbox) unlockAfterPost(work bool) {
 	}
 }
 
-// refuse says what becomes of a message that was not accepted, on the goroutine that has posted it.
-func (m *Mailbox) refuse(lane Lane, posted any) {
-	m.mu.Lock()
-	stopped, owner := m.stopped, m.host
-	m.mu.Unlock()
+// refuse says what becomes of a message that was not accepted, on the goroutine that has posted it. stopped and owner
+// are as they were then.
+func (m *Mailbox) refuse(lane Lane, posted any, stopped bool, owner host) {
 	message := actor.UnwrapEnvelopeMessage(posted)
 	switch {
 	case stopped:
