@@ -50,6 +50,7 @@ type raftActor struct {
 	feed      feed
 	barrier   barrier
 	outgoing  outgoing
+	lost      lostPeers
 	work      *work
 	snapshots snapshotTransfers
 	// proposals are the calls of the Propose that is being stepped, and asked is the call of any other
@@ -138,7 +139,7 @@ func (r *raftActor) start(ctx actor.Context) {
 	r.box = mailbox.Of(ctx)
 	r.box.Intercept(r.intercept)
 	r.spawnMeter()
-	link, err := r.cfg.Transport.Join(r.cfg.Group, r.cfg.ID, memberInbox{r.box})
+	link, err := r.cfg.Transport.Join(r.cfg.Group, r.cfg.ID, memberInbox{r.box, &r.lost})
 	if err != nil {
 		r.fail(fmt.Errorf("raft: joining the transport: %w", err))
 		return

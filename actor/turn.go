@@ -2,8 +2,10 @@ package raft
 
 import (
 	"runtime"
+	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
 
 	"example.com/raftactor/mailbox"
 	"example.com/raftactor/node"
@@ -40,7 +42,34 @@ type (
 )
 
 // memberInbox queues what the transport has for this member.
-type memberInbox struct{ box *mailbox.Mailbox }
+type memberInbox struct {
+	box  *mailbox.Mailbox
+	lost *lostPeers
+}
+
+// lostPeers are the members that cannot be reached, and of whom the raft actor has not been told so yet: once is enough.
+type lostPeers struct {
+	mu  sync.Mutex
+	ids map[ID]bool // guarded by mu
+}
+
+// note tells whether it is news.
+func (l *lostPeers) note(id ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := l.ids[id]
+	if l.ids == nil {
+		l.ids = map[ID]bool{}
+	}
+	l.ids[id] = true
+	return !known
+}
+
+func (l *lostPeers) told(id ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.ids, id)
+}
 
 // Deliver queues requests as requests, so that they are answered if there is no room for them.
 func (i memberInbox) Deliver(e *PeerEnvelope) {
@@ -52,7 +81,12 @@ func (i memberInbox) Deliver(e *PeerEnvelope) {
 	}
 }
 
-func (i memberInbox) Unreachable(id ID) { i.box.PostUserMessage(peerUnreachable{id: id}) }
+// Unreachable tells the raft actor, unless that is about to hear it anyway.
+func (i memberInbox) Unreachable(id ID) {
+	if i.lost.note(id) {
+		i.box.PostUserMessage(peerUnreachable{id: id})
+	}
+}
 
 // requestBytesMin is what a request counts beside its payload.
 const requestBytesMin = 64
@@ -73,6 +107,10 @@ func classify(message any) (lane mailbox.Lane, bytes int) {
 		return mailbox.Request, requestBytesMin + len(m.Command)
 	case *Query:
 		return mailbox.Request, requestBytesMin + len(m.Payload)
+	case *GrantCredit: // it never waits for long
+		return mailbox.Request, requestBytesMin
+	case proto.Message:
+		return mailbox.Request, requestBytesMin + proto.Size(m)
 	default:
 		return mailbox.Request, requestBytesMin
 	}
@@ -163,6 +201,7 @@ func (r *raftActor) control(message any) {
 		}
 		r.step(&m.event)
 	case peerUnreachable:
+		r.lost.told(m.id)
 		r.step(&node.Unreachable{Peer: m.id})
 		r.calls.lose(r.system, m.id)
 	case *logWanted:

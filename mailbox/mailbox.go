@@ -32,6 +32,7 @@ type Mailbox struct {
 	awake     bool // a turn is running or about to; a post need not wake anybody
 	suspended bool
 	stopped   bool
+	poisoned  bool // a PoisonPill waits, and one is enough
 
 	// Owned by whoever runs the turn.
 	batch    *Batch
@@ -127,6 +128,13 @@ func (m *Mailbox) lockAmongMany() {
 // postSolo queues a message that is delivered on its own. If bounded, it counts as a request.
 func (m *Mailbox) postSolo(posted any, bounded bool) {
 	m.mu.Lock()
+	if isPoison(posted) {
+		if m.poisoned {
+			m.mu.Unlock()
+			return
+		}
+		m.poisoned = !m.stopped
+	}
 	full := bounded && m.solos.len() >= m.queues[Request].messagesMax
 	stopped, owner := m.stopped, m.host
 	accepted := !m.stopped && !full
@@ -143,6 +151,11 @@ func (m *Mailbox) postSolo(posted any, bounded bool) {
 	if !accepted {
 		m.refuse(Request, posted, stopped, owner)
 	}
+}
+
+func isPoison(posted any) bool {
+	_, ok := actor.UnwrapEnvelopeMessage(posted).(*actor.PoisonPill)
+	return ok
 }
 
 // PostSystemMessage queues a system message. It is called by Proto.Actor.
