@@ -71,8 +71,9 @@ type applier struct {
 
 	vitals *vitals // the raft actor's
 
-	// applied is the index up to which the machine has applied, and reported what the raft actor knows of that.
-	applied, reported Index
+	// applied is the index up to which the machine has applied.
+	applied Index
+	report  report
 
 	sessions sessions
 	// expected are the runs that somebody waits for, in the order in which they were accepted.
@@ -94,6 +95,7 @@ func newApplier(r *raftActor) *applier {
 		cfg: r.cfg, machine: r.machine, storage: r.storage, system: r.system,
 		owner: r.self, feed: &r.feed, vitals: &r.vitals,
 		sessions: sessions{unpublished: unpublished{from: 1}},
+		report:   report{back: &r.calls.back, overload: &r.overload, batch: reportBatch(&r.cfg)},
 	}
 }
 
@@ -110,20 +112,12 @@ func (a *applier) Receive(ctx actor.Context) {
 				fail(ctx, a.owner, err)
 			}
 		}
-		a.report(ctx)
+		a.tell()
 		m.recycle()
 	case *actor.Stopping:
 		a.stopping.Store(true)
 	}
 	a.vitals.sessions.Store(int64(len(a.sessions.byID)))
-}
-
-// report tells the raft actor how far the machine is, if that is news: it hands over only so much more.
-func (a *applier) report(ctx actor.Context) {
-	if a.applied > a.reported {
-		a.reported = a.applied
-		ctx.Send(a.owner, &machineApplied{index: a.applied})
-	}
 }
 
 func (a *applier) do(ctx actor.Context, item any) error {
@@ -141,6 +135,9 @@ func (a *applier) do(ctx actor.Context, item any) error {
 		}
 	case *queriesReady:
 		a.serveOrWait(item)
+		a.tellIfMuch()
+	case letGo:
+		a.letGoOfAnswered()
 	case *readEntries:
 		read(ctx, a.storage, a.owner, item)
 	case *takeSnapshot:
@@ -170,6 +167,8 @@ func (a *applier) apply(entries []Entry) error {
 		}
 		a.reached(e.Index)
 		a.answer(e, r)
+		a.report.entriesBytes += entriesBytes(entries[i : i+1])
+		a.tellIfMuch()
 	}
 	if a.feed.owed() {
 		a.publish(&logServed{entries: entries})
@@ -251,7 +250,7 @@ func (a *applier) expect(run *expect) {
 		return
 	}
 	for _, c := range run.calls {
-		c.answer(a.system, reply{index: run.first, term: run.term})
+		a.finish(c, reply{index: run.first, term: run.term})
 	}
 }
 
@@ -264,7 +263,9 @@ func (a *applier) answer(e *Entry, r reply) {
 		if run.term != e.Term || e.Index < run.first || e.Index > last {
 			continue
 		}
-		run.calls[e.Index-run.first].answer(a.system, r)
+		if c := run.calls[e.Index-run.first]; c != nil {
+			a.finish(c, r)
+		}
 		if e.Index == last {
 			a.expected = slices.Delete(a.expected, k, k+1)
 			run.recycle()
@@ -286,8 +287,8 @@ func (a *applier) settle(s *settle) {
 			continue
 		}
 		for i, c := range run.calls {
-			if at := run.first + Index(i); at >= s.first && at <= s.last {
-				c.answer(a.system, a.settled(c, s.code))
+			if at := run.first + Index(i); c != nil && at >= s.first && at <= s.last {
+				a.finish(c, a.settled(c, s.code))
 			}
 		}
 		if end > s.last+1 {
@@ -323,8 +324,7 @@ func (a *applier) settled(c *call, code Code) reply {
 // serveOrWait answers queries whose index has been applied, and keeps the others.
 func (a *applier) serveOrWait(q *queriesReady) {
 	// Those whose time is up would otherwise be kept until their index comes, which may be never.
-	q.calls = slices.DeleteFunc(q.calls, func(c *call) bool { return c.answered.Load() })
-	if len(q.calls) == 0 {
+	if q.calls = a.unanswered(q.calls); len(q.calls) == 0 {
 		return
 	}
 	if q.index > a.applied {
@@ -352,19 +352,14 @@ func (a *applier) serveWaiting() {
 }
 
 func (a *applier) serve(c *call) {
-	if c.answered.Load() {
-		return // its time is up
+	r := reply{index: a.applied}
+	if c.kind != readyCall && !c.answered.Load() { // its time may have come to its end since it was looked at
+		var err error
+		if r.result, err = a.machine.Query(c.payload); err != nil {
+			r.rejected = &Rejected{Code: Code_QUERY_FAILED, Outcome: Outcome_NOT_APPLIED, Detail: err.Error()}
+		}
 	}
-	if c.kind == readyCall {
-		c.answer(a.system, reply{index: a.applied})
-		return
-	}
-	result, err := a.machine.Query(c.payload)
-	if err != nil {
-		c.reject(a.system, &Rejected{Code: Code_QUERY_FAILED, Outcome: Outcome_NOT_APPLIED, Detail: err.Error()})
-		return
-	}
-	c.answer(a.system, reply{index: a.applied, result: result})
+	a.finish(c, r)
 }
 
 // takeSnapshot captures the machine and has the view written by a child, beside later applies.
@@ -411,7 +406,7 @@ func (a *applier) restore(ctx actor.Context, meta SnapshotMeta) error {
 		a.settle(s)
 	}
 	a.covered = nil
-	a.reported = meta.Index
+	a.report.applied = meta.Index
 	ctx.Send(a.owner, &machineRestored{index: meta.Index})
 	a.serveWaiting()
 	return nil

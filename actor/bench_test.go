@@ -119,12 +119,12 @@ func BenchmarkPendingMaxReached(b *testing.B) {
 	cfg := Config{}.withDefaults()
 	var cs calls
 	for range cfg.PendingMax {
-		cs.admit(&call{}, 0, cfg)
+		cs.admit(&call{}, 0, &cfg)
 	}
 	c := &call{}
 	b.ReportAllocs()
 	for b.Loop() {
-		if cs.admit(c, 0, cfg) {
+		if cs.admit(c, 0, &cfg) {
 			b.Fatal("admitted")
 		}
 	}

@@ -56,6 +56,10 @@ type call struct {
 	// log, even if that step fails, so that it may be applied whatever happens now. Owned by the raft actor.
 	submitted bool
 
+	// bytes is what it holds in memory. owned: it counts among what the raft actor holds, which sets both.
+	bytes int
+	owned bool
+
 	// member is the one that has taken the call in, or nil, and admitted when that was, if that is measured. Set by
 	// the raft actor.
 	member   *vitals
@@ -157,6 +161,11 @@ func (c *call) reject(system *actor.ActorSystem, rejected *Rejected) {
 // hasEffect tells whether the call is more than a question.
 func (c *call) hasEffect() bool { return c.kind != queryCall && c.kind != readyCall }
 
+// runsGroup tells whether the call changes how the group runs, or has a member take a snapshot.
+func (c *call) runsGroup() bool {
+	return c.kind == changeCall || c.kind == transferCall || c.kind == snapshotCall
+}
+
 // outcome says whether a call that is given up may still have its effect.
 func (c *call) outcome() Outcome {
 	switch {
@@ -185,7 +194,7 @@ func callOf(request any, sender *actor.PID) (*call, *Rejected) {
 		c.tag = m.GetTag()
 	}
 	if m, ok := request.(interface{ GetTimeoutMs() int64 }); ok {
-		c.timeout = time.Duration(min(max(m.GetTimeoutMs(), 0), timeoutMax.Milliseconds())) * time.Millisecond
+		c.timeout = timeoutOf(m.GetTimeoutMs())
 	}
 	if rejected := c.ask(request); rejected != nil {
 		return nil, tagged(rejected, c.tag)

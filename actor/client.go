@@ -55,6 +55,9 @@ type ClientConfig struct {
 	// InFlightMax limits the proposals under way, and as many other requests. Who wants more waits for room.
 	// Default 4,096, at most 65,535.
 	InFlightMax int
+	// InFlightBytesMax limits what the commands of the proposals under way take, and what other requests do. One that
+	// is larger goes alone. Who wants more waits for room. Default 64 MiB.
+	InFlightBytesMax int
 	// Timer is the source of ticks. Default: one for all of the process.
 	Timer timer.Source
 	// Logger gets what the client has to say. Default: the actor system's own logger.
@@ -66,7 +69,11 @@ type ClientConfig struct {
 	scheduler *mailbox.Scheduler
 }
 
-const inFlightMaxDefault = 1 << 12
+// Defaults of [ClientConfig].
+const (
+	inFlightMaxDefault      = 1 << 12
+	inFlightBytesMaxDefault = 64 << 20
+)
 
 // Validate reports every fault of the configuration, and changes nothing.
 func (c ClientConfig) Validate() error {
@@ -80,6 +87,10 @@ func (c ClientConfig) Validate() error {
 	if c.InFlightMax < 0 || c.InFlightMax >= sessionWindow {
 		faults = append(faults, fmt.Errorf("raft: client config: InFlightMax is %d: it takes 1 to %d; 0 means the default",
 			c.InFlightMax, sessionWindow-1))
+	}
+	if c.InFlightBytesMax < 0 {
+		faults = append(faults, fmt.Errorf("raft: client config: InFlightBytesMax is %d: it must not be negative; 0 means the default",
+			c.InFlightBytesMax))
 	}
 	return errors.Join(faults...)
 }
@@ -102,6 +113,9 @@ func newClient(system *actor.ActorSystem, cfg ClientConfig) *Client {
 	if cfg.InFlightMax == 0 {
 		cfg.InFlightMax = inFlightMaxDefault
 	}
+	if cfg.InFlightBytesMax == 0 {
+		cfg.InFlightBytesMax = inFlightBytesMaxDefault
+	}
 	if cfg.seed == 0 {
 		cfg.seed = rand.Uint64()
 	}
@@ -113,7 +127,8 @@ func newClient(system *actor.ActorSystem, cfg ClientConfig) *Client {
 	}
 	c := &Client{
 		system: system, members: slices.Clone(cfg.Members), logger: cfg.Logger.Named("raft").Named("client"),
-		proposals: newFlight(cfg.InFlightMax, !cfg.NoSession), others: newFlight(cfg.InFlightMax, false),
+		proposals: newFlight(cfg.InFlightMax, cfg.InFlightBytesMax, !cfg.NoSession),
+		others:    newFlight(cfg.InFlightMax, cfg.InFlightBytesMax, false),
 	}
 	if len(c.members) > 0 {
 		c.route.Store(c.members[0])

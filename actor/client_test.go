@@ -234,7 +234,7 @@ func TestACancelledCallIsNotPending(t *testing.T) {
 	leader := f.elect()
 	client := newClient(f.system, ClientConfig{Members: []*actor.PID{f.pids[leader]}, NoSession: true})
 	defer client.Close()
-	f.held[Name("g", leader)+"/applier"] = true // nothing is applied
+	f.store(leader).slow = true // nothing is committed
 	for range 4 {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 		ended := make(chan error, 1)

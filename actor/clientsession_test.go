@@ -7,7 +7,7 @@ import (
 
 // An op may end while the courier sees to it: then it must not wait for a session that it does not want any more.
 func TestAnOpThatHasEndedDoesNotWaitForASession(t *testing.T) {
-	f := newFlight(4, true)
+	f := newFlight(4, 1<<20, true)
 	f.opened(7)
 	enter := func() *op {
 		o := &op{flight: &f, ctx: context.Background()}
@@ -38,7 +38,7 @@ func TestAnOpThatHasEndedDoesNotWaitForASession(t *testing.T) {
 
 // As long as those who waited for a session are not all proposed in it, a later one must not overtake them.
 func TestNobodyOvertakesThoseWhoWaitForASession(t *testing.T) {
-	f := newFlight(4, true)
+	f := newFlight(4, 1<<20, true)
 	enter := func() *op {
 		o := &op{flight: &f, ctx: context.Background()}
 		if err := f.enter(o, nil, false); err != nil {

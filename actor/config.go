@@ -62,9 +62,10 @@ type Config struct {
 	// RequestsMax and RequestBytesMax limit the requests that wait for the raft actor. More are answered
 	// with OVERLOADED. Defaults 16,384 and 64 MiB.
 	RequestsMax, RequestBytesMax int
-	// PendingMax limits the proposals and queries that were taken and are not answered. More are answered
-	// with OVERLOADED. Default 65,536.
-	PendingMax int
+	// PendingMax and PendingBytesMax limit the proposals and queries that were taken and are not answered, or
+	// that wait for the machine still, and what they hold. More are answered with OVERLOADED. Defaults 65,536 and
+	// 64 MiB.
+	PendingMax, PendingBytesMax int
 	// SubscribersMax limits the subscribers of this member. More are answered with OVERLOADED. Default 65,536.
 	SubscribersMax int
 	// PeerBytesMax limits the messages of other members that wait for the raft actor. More are dropped,
@@ -96,6 +97,7 @@ const (
 	electionTimeoutDefault     = 500 * time.Millisecond
 	requestTimeoutDefault      = 5 * time.Second
 	pendingMaxDefault          = 1 << 16
+	pendingBytesMaxDefault     = 64 << 20
 	subscribersMaxDefault      = 1 << 16
 	unappliedBytesMaxDefault   = 64 << 20
 	uncommittedBytesMaxDefault = 64 << 20
@@ -140,6 +142,7 @@ func (c Config) Validate() error {
 		value int
 	}{
 		{"PendingMax", c.PendingMax},
+		{"PendingBytesMax", c.PendingBytesMax},
 		{"SubscribersMax", c.SubscribersMax},
 		{"CommandBytesMax", c.CommandBytesMax},
 		{"SessionsMax", c.SessionsMax},
@@ -182,6 +185,7 @@ func (c Config) withDefaults() Config {
 		{&c.PeerBytesMax, mailbox.DefaultPeerBytesMax},
 		{&c.UncommittedBytesMax, uncommittedBytesMaxDefault},
 		{&c.PendingMax, pendingMaxDefault},
+		{&c.PendingBytesMax, pendingBytesMaxDefault},
 		{&c.SubscribersMax, subscribersMaxDefault},
 		{&c.UnappliedBytesMax, unappliedBytesMaxDefault},
 		{&c.CommandBytesMax, commandBytesMaxDefault},

@@ -33,7 +33,7 @@ type courier struct {
 	// opening is what opens a session, or nil.
 	opening *op
 	// jitter is the part by which the pauses that begin in this turn are longer: one for all, so that they keep their
-	// order.
+	// order. But those for which there is no room each have their own.
 	jitter float64
 	// tried counts members that were turned to.
 	tried int
@@ -175,9 +175,15 @@ func (k *courier) retry(o *op, rejected *Rejected) {
 		return
 	}
 	pause := min(int64(pauseTicksMin)<<min(o.retries, 16), pauseTicksMax)
-	pause = max(pause, int64(time.Duration(rejected.RetryAfterMs)*time.Millisecond/clientTick))
+	hint := int64(time.Duration(rejected.RetryAfterMs) * time.Millisecond / clientTick)
+	jitter := k.jitter
+	if rejected.Code == Code_OVERLOADED && hint > 0 {
+		// All at once would find the same room full again, and who has waited for long must not wait for longer.
+		pause, jitter = hint, k.random.Float64()
+	}
+	pause = max(pause, hint)
 	o.retries++
-	k.pausing = append(k.pausing, pausing{o, k.clock.Load() + pause + int64(k.jitter*float64(pause+1))})
+	k.pausing = append(k.pausing, pausing{o, k.clock.Load() + pause + int64(jitter*float64(pause+1))})
 }
 
 // giveUp ends an op because of its last rejection.

@@ -16,10 +16,12 @@ type flight struct {
 	// max is how many may be under way. Constant, as is sessions: that its ops are commands in a session.
 	max      int
 	sessions bool
+	// bytesMax is how many bytes of commands and questions may be under way, but for one op. Constant.
+	bytesMax int
 
-	// count is how many are under way, and waiters how many wait. Both grow with mu held only; leaving needs it only if
-	// somebody waits.
-	count, waiters atomic.Int64
+	// count is how many are under way, bytes what they carry, and waiters how many wait. All grow with mu held only;
+	// leaving needs it only if somebody waits.
+	count, bytes, waiters atomic.Int64
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -46,18 +48,19 @@ type waiter struct {
 	err error
 }
 
-func newFlight(inFlightMax int, sessions bool) flight {
-	return flight{max: inFlightMax, sessions: sessions, ring: make([]*op, 16), lowest: 1, next: 1}
+func newFlight(inFlightMax, bytesMax int, sessions bool) flight {
+	return flight{max: inFlightMax, bytesMax: bytesMax, sessions: sessions, ring: make([]*op, 16), lowest: 1, next: 1}
 }
 
 // enter lets an op in, when there is room. Without wait it is [ErrOverloaded] that there is none.
 func (f *flight) enter(o *op, command []byte, wait bool) error {
+	o.bytes = len(command) + len(o.payload)
 	f.lockAmongMany()
 	switch {
 	case f.closed:
 		f.mu.Unlock()
 		return ErrClosed
-	case len(f.waiting) == 0 && f.hasRoom():
+	case len(f.waiting) == 0 && f.hasRoom(o):
 		f.admit(o, command)
 		f.mu.Unlock()
 		return nil
@@ -104,9 +107,11 @@ func (f *flight) lockAmongMany() {
 }
 
 // hasRoom is called with mu held.
-func (f *flight) hasRoom() bool {
+func (f *flight) hasRoom(o *op) bool {
 	f.advance()
-	return f.count.Load() < int64(f.max) && f.next-f.lowest < sessionWindow
+	count := f.count.Load()
+	return count < int64(f.max) && f.next-f.lowest < sessionWindow &&
+		(count == 0 || f.bytes.Load()+int64(o.bytes) <= int64(f.bytesMax))
 }
 
 // advance moves lowest behind the ops that have left. It is called with mu held.
@@ -133,6 +138,7 @@ func (f *flight) admit(o *op, command []byte) {
 	o.number = f.next
 	f.next++
 	f.count.Add(1)
+	f.bytes.Add(int64(o.bytes))
 	*f.at(o.number) = o
 	o.direct = !f.sessions || f.session != 0
 	if o.direct {
@@ -160,6 +166,7 @@ func (f *flight) grow() {
 // leave makes room of an op that has ended, and does not wait for a session.
 func (f *flight) leave(o *op) {
 	o.left.Store(true)
+	f.bytes.Add(-int64(o.bytes))
 	f.count.Add(-1)
 	if f.waiters.Load() > 0 {
 		f.mu.Lock()
@@ -170,7 +177,7 @@ func (f *flight) leave(o *op) {
 
 // admitWaiting is called with mu held.
 func (f *flight) admitWaiting() {
-	for len(f.waiting) > 0 && f.hasRoom() {
+	for len(f.waiting) > 0 && f.hasRoom(f.waiting[0].op) {
 		w := f.waiting[0]
 		f.waiting[0] = nil
 		f.waiting = f.waiting[1:]

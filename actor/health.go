@@ -136,6 +136,7 @@ func (c Config) problems(s *Status) (found []*Problem) {
 		{"RequestBytesMax", s.Queues.RequestBytes, c.RequestBytesMax},
 		{"PeerBytesMax", s.Queues.PeerBytes, c.PeerBytesMax},
 		{"PendingMax", s.Queues.Pending, c.PendingMax},
+		{"PendingBytesMax", s.Queues.PendingBytes, c.PendingBytesMax},
 		{"UncommittedBytesMax", s.Queues.UncommittedBytes, c.UncommittedBytesMax},
 	} {
 		if nearlyFull(q.waiting, q.max) {

@@ -31,8 +31,10 @@ type op struct {
 	wake chan struct{}
 	done func(Result, error)
 
-	// number is the place in the flight, and the sequence in a session. Constant from then on, as are the next two.
+	// number is the place in the flight, and the sequence in a session. Constant from then on, as are the next three.
 	number uint64
+	// bytes is what the command or the question takes.
+	bytes int
 	// direct: there was a session, or none is needed, so that whoever began it makes the first attempt.
 	direct bool
 	// wantsSession: it is the first that waits for one.

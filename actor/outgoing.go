@@ -1,6 +1,9 @@
 package raft
 
 import (
+	"reflect"
+	"slices"
+
 	"example.com/raftactor/node"
 )
 
@@ -55,32 +58,75 @@ type barrier struct {
 	// wanted is the newest sync that the node has asked for, issued the newest that the storage has, and
 	// completed the newest that is done.
 	wanted, issued, completed uint64
-	held                      []heldMessage
+	// flying are the syncs that are under way. There are syncsMax of them at most: those that come after wait, and
+	// become one.
+	flying []uint64
+	held   []heldMessage
 	// done reports to the raft actor, from any goroutine.
 	done func(seq uint64, err error)
 }
+
+const syncsMax = 256
 
 type heldMessage struct {
 	seq     uint64
 	message node.Message
 }
 
+// hold keeps a message back until seq is durable. While a disk hangs others ask the same again and again: what says the
+// same as an older one takes its place.
 func (b *barrier) hold(seq uint64, m node.Message) {
+	for k := len(b.held) - 1; k >= 0 && b.held[k].seq == seq; k-- {
+		if replaces(m, b.held[k].message) {
+			b.held[k].message = m
+			return
+		}
+	}
 	b.held = append(b.held, heldMessage{seq, m})
+}
+
+// replaces tells whether a message makes an older one useless that rests on the same writes, and has it say what that
+// one says.
+func replaces(m, older node.Message) bool {
+	if *m.Head() != *older.Head() {
+		return false
+	}
+	switch m := m.(type) {
+	case *node.AppendEntriesReply:
+		older, ok := older.(*node.AppendEntriesReply)
+		if !ok || !m.Success || !older.Success {
+			return false
+		}
+		m.Match, m.Commit = max(m.Match, older.Match), max(m.Commit, older.Commit)
+		return true
+	case *node.HeartbeatReply:
+		older, ok := older.(*node.HeartbeatReply)
+		if ok {
+			m.Round, m.Commit = max(m.Round, older.Round), max(m.Commit, older.Commit)
+		}
+		return ok
+	default:
+		return reflect.DeepEqual(m, older)
+	}
 }
 
 // begin asks the storage for the sync that the turn wants, if any, and tells whether it is done already.
 func (b *barrier) begin(storage Storage) bool {
-	if b.wanted <= b.issued {
+	if b.wanted <= b.issued || len(b.flying) >= syncsMax {
 		return false
 	}
 	b.issued = b.wanted
-	return storage.Sync(b.issued, b.done)
+	if storage.Sync(b.issued, b.done) {
+		return true
+	}
+	b.flying = append(b.flying, b.issued)
+	return false
 }
 
 // complete releases what waited for seq. It stands in ascending order of what it waits for.
 func (b *barrier) complete(seq uint64, out *outgoing) {
 	b.completed = max(b.completed, seq)
+	b.flying = slices.DeleteFunc(b.flying, func(under uint64) bool { return under <= b.completed })
 	released := 0
 	for released < len(b.held) && b.held[released].seq <= b.completed {
 		out.add(b.held[released].message)

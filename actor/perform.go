@@ -62,7 +62,7 @@ func (r *raftActor) performNotice(a node.Action) {
 	case *node.Forgotten:
 		r.work.add(&settle{first: a.First, last: a.Last, term: a.Term, code: Code_SNAPSHOT_COVERS})
 	case *node.ReadReady:
-		r.work.add(&queriesReady{index: a.Index, calls: r.queries.finish(a.ID)})
+		r.giveQueries(a.Index, r.queries.finish(a.ID))
 	case *node.ReadFailed:
 		for _, c := range r.queries.finish(a.ID) {
 			c.reject(r.system, r.rejection(a.Err))
@@ -89,11 +89,19 @@ func (r *raftActor) membershipChanged(a *node.MembershipChanged) {
 
 // accepted has the applier expect what was appended.
 func (r *raftActor) accepted(a *node.Accepted) {
-	r.work.add(newExpect(a.First, a.Term, r.askers(a.Offset, a.Count)...))
+	calls := r.askers(a.Offset, a.Count)
+	for _, c := range calls {
+		r.calls.give(c)
+	}
+	r.work.add(newExpect(a.First, a.Term, calls...))
 }
 
 func (r *raftActor) rejected(a *node.Rejected) {
 	rejected := r.rejection(a.Err)
+	if rejected.Code == Code_OVERLOADED {
+		r.overload.full[overloadedLog] = true
+		r.overload.taken -= uint64(a.Count)
+	}
 	if r.asked != nil && r.asked == r.transfer {
 		r.transfer = nil
 	}

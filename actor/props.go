@@ -51,7 +51,9 @@ func newRaftActor(cfg Config, machine Machine) (*raftActor, error) {
 	if machine == nil {
 		return nil, fmt.Errorf("raft: spawning member %d of group %q: the machine is nil", cfg.ID, cfg.Group)
 	}
-	return &raftActor{cfg: cfg.withDefaults(), machine: machine}, nil
+	r := &raftActor{cfg: cfg.withDefaults(), machine: machine}
+	r.overload.init()
+	return r, nil
 }
 
 // props run the actor once. A second one made of the same props stops: two actors must not share a

@@ -2252,8 +2252,9 @@ type Queues struct {
 	RequestBytes uint64 `protobuf:"varint,2,opt,name=request_bytes,json=requestBytes,proto3" json:"request_bytes,omitempty"`
 	PeerMessages uint64 `protobuf:"varint,3,opt,name=peer_messages,json=peerMessages,proto3" json:"peer_messages,omitempty"`
 	PeerBytes    uint64 `protobuf:"varint,4,opt,name=peer_bytes,json=peerBytes,proto3" json:"peer_bytes,omitempty"`
-	// Requests that were taken and are not answered, as of the last tick.
-	Pending uint64 `protobuf:"varint,5,opt,name=pending,proto3" json:"pending,omitempty"`
+	// Requests that were taken and are not answered, or wait for the machine still, as of the last tick.
+	Pending      uint64 `protobuf:"varint,5,opt,name=pending,proto3" json:"pending,omitempty"`
+	PendingBytes uint64 `protobuf:"varint,13,opt,name=pending_bytes,json=pendingBytes,proto3" json:"pending_bytes,omitempty"`
 	// What a leader has taken and not committed.
 	UncommittedBytes uint64 `protobuf:"varint,6,opt,name=uncommitted_bytes,json=uncommittedBytes,proto3" json:"uncommitted_bytes,omitempty"`
 	// What is committed and waits for the machine.
@@ -2330,6 +2331,13 @@ func (x *Queues) GetPeerBytes() uint64 {
 func (x *Queues) GetPending() uint64 {
 	if x != nil {
 		return x.Pending
+	}
+	return 0
+}
+
+func (x *Queues) GetPendingBytes() uint64 {
+	if x != nil {
+		return x.PendingBytes
 	}
 	return 0
 }
@@ -2648,14 +2656,15 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05PROBE\x10\x01\x12\r\n" +
 	"\tREPLICATE\x10\x02\x12\f\n" +
-	"\bSNAPSHOT\x10\x03\"\xad\x03\n" +
+	"\bSNAPSHOT\x10\x03\"\xd2\x03\n" +
 	"\x06Queues\x12\x1a\n" +
 	"\brequests\x18\x01 \x01(\x04R\brequests\x12#\n" +
 	"\rrequest_bytes\x18\x02 \x01(\x04R\frequestBytes\x12#\n" +
 	"\rpeer_messages\x18\x03 \x01(\x04R\fpeerMessages\x12\x1d\n" +
 	"\n" +
 	"peer_bytes\x18\x04 \x01(\x04R\tpeerBytes\x12\x18\n" +
-	"\apending\x18\x05 \x01(\x04R\apending\x12+\n" +
+	"\apending\x18\x05 \x01(\x04R\apending\x12#\n" +
+	"\rpending_bytes\x18\r \x01(\x04R\fpendingBytes\x12+\n" +
 	"\x11uncommitted_bytes\x18\x06 \x01(\x04R\x10uncommittedBytes\x12'\n" +
 	"\x0funapplied_bytes\x18\a \x01(\x04R\x0eunappliedBytes\x12)\n" +
 	"\x10requests_refused\x18\b \x01(\x04R\x0frequestsRefused\x12!\n" +

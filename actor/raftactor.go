@@ -43,12 +43,14 @@ type raftActor struct {
 	// clock counts ticks taken note of.
 	clock int64
 
-	calls   calls
-	queries queries
+	calls    calls
+	queries  queries
+	overload overload
 	// feed is where subscribers ask, without a turn.
 	feed      feed
 	barrier   barrier
 	outgoing  outgoing
+	lost      lostPeers
 	work      *work
 	snapshots snapshotTransfers
 	// proposals are the calls of the Propose that is being stepped, and asked is the call of any other
@@ -137,7 +139,7 @@ func (r *raftActor) start(ctx actor.Context) {
 	r.box = mailbox.Of(ctx)
 	r.box.Intercept(r.intercept)
 	r.spawnMeter()
-	link, err := r.cfg.Transport.Join(r.cfg.Group, r.cfg.ID, memberInbox{r.box})
+	link, err := r.cfg.Transport.Join(r.cfg.Group, r.cfg.ID, memberInbox{r.box, &r.lost})
 	if err != nil {
 		r.fail(fmt.Errorf("raft: joining the transport: %w", err))
 		return

@@ -29,7 +29,7 @@ func (r *raftActor) rejection(err error) *Rejected {
 	case errors.As(err, &transfer) && transfer.Undecided:
 		rejected.Code, rejected.Outcome = Code_DEADLINE, Outcome_UNKNOWN
 	case errors.Is(err, node.ErrOverloaded):
-		rejected.Code, rejected.RetryAfterMs = Code_OVERLOADED, retryAfterMs
+		return r.overload.answer(overloadedLog)
 	case errors.Is(err, node.ErrCommandTooLarge):
 		rejected.Code = Code_TOO_LARGE
 	case errors.Is(err, node.ErrTransferring):

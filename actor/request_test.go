@@ -469,7 +469,7 @@ func TestAHugeTimeoutIsLong(t *testing.T) {
 }
 
 func TestWhatNobodyWaitsForAnyMoreIsForgotten(t *testing.T) {
-	a := &applier{machine: &journal{}, feed: new(feed), vitals: new(vitals)}
+	a := &applier{machine: &journal{}, feed: new(feed), vitals: new(vitals), report: report{batch: holding{1000, 1000}}}
 	for range 1000 {
 		c := &call{kind: queryCall, asker: nobody{}, min: 1 << 40}
 		a.serveOrWait(&queriesReady{calls: []*call{c}})
@@ -484,7 +484,7 @@ func TestWhatNobodyWaitsForAnyMoreIsForgotten(t *testing.T) {
 }
 
 func TestSettledRunsAreForgotten(t *testing.T) {
-	a := &applier{machine: &journal{}, feed: new(feed), vitals: new(vitals)}
+	a := &applier{machine: &journal{}, feed: new(feed), vitals: new(vitals), report: report{batch: holding{1000, 1000}}}
 	calls := make([]*call, 6)
 	for i := range calls {
 		calls[i] = &call{kind: proposeCall, asker: nobody{}}

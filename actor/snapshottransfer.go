@@ -18,10 +18,13 @@ import (
 const (
 	chunkBytes   = 256 << 10
 	windowChunks = 8
-	// A receiver whose storage hangs is sent its window again and again; no more than this waits for it.
-	waitingChunksMax = 2 * windowChunks
-	resendTicks      = 10
-	giveUpTicks      = 100
+	resendTicks  = 10
+	giveUpTicks  = 100
+	// A receiver whose storage hangs is sent its window again and again, and a sender whose storage does may be sent
+	// answers. No more than this waits for one.
+	waitingMax = 2 * windowChunks
+	// receiversMax limits the receivers that are there, those that have been stopped and hang included.
+	receiversMax = 2
 )
 
 // snapshotTransfers are those of one member: at most one to each peer, and one to itself. Owned by the
@@ -30,6 +33,8 @@ type snapshotTransfers struct {
 	senders map[ID]*transferring
 	// receiver takes the snapshot that is coming in, or is nil; received is the newest that there was.
 	receiver, received *transferring
+	// receivers is how many have not ended. Lowered by them.
+	receivers atomic.Int64
 	// offered is the chunk whose offer is being put to the node.
 	offered *PeerEnvelope
 	// attempts counts the sendings. It starts anywhere, so that what a receiver has of an attempt from
@@ -44,8 +49,26 @@ type transferring struct {
 	transfer uint64
 	// done: what was received is durable.
 	done bool
-	// waiting counts chunks on their way to the receiver's child. Lowered by the child.
+	// waiting counts chunks or answers on their way to the child, and ticking tells whether a tick is. Taken back by the
+	// child.
 	waiting atomic.Int64
+	ticking atomic.Bool
+}
+
+// pass hands the child a chunk or an answer, unless too much waits for it. What is dropped comes again.
+func (t *transferring) pass(r *raftActor, message any) {
+	if t.waiting.Add(1) > waitingMax {
+		t.waiting.Add(-1)
+		return
+	}
+	r.system.Root.Send(t.pid, message)
+}
+
+// tick lets the child's time pass. A child that is busy misses some: it hears nobody, so nobody is silent.
+func (t *transferring) tick(r *raftActor) {
+	if !t.ticking.Swap(true) {
+		r.system.Root.Send(t.pid, transferTick{})
+	}
 }
 
 // Between the raft actor and the children.
@@ -76,17 +99,16 @@ func (r *raftActor) sendSnapshot(a *node.SendSnapshot) {
 	}
 	s.attempts++
 	offer := node.Clone(a.Message).(*node.InstallSnapshot)
-	child := &snapshotSender{
-		storage: r.storage, owner: r.self, peer: a.To, transfer: s.attempts, offer: offer, send: r.sendFromChild,
-	}
+	now := &transferring{peer: a.To, transfer: s.attempts}
+	child := &snapshotSender{storage: r.storage, owner: r.self, now: now, offer: offer, send: r.sendFromChild}
 	if member, ok := r.node.Configuration().Member(a.To); ok {
 		child.address = member.Address
 	}
-	pid := r.ctx.Spawn(r.cfg.guardedProps(r.self, func() actor.Actor { return child }))
+	now.pid = r.ctx.Spawn(r.cfg.guardedProps(r.self, func() actor.Actor { return child }))
 	if s.senders == nil {
 		s.senders = map[ID]*transferring{}
 	}
-	s.senders[a.To] = &transferring{pid: pid, peer: a.To, transfer: s.attempts}
+	s.senders[a.To] = now
 	r.logger.Info("sending a snapshot", "to", uint64(a.To), "index", uint64(offer.Meta.Index))
 }
 
@@ -116,17 +138,17 @@ func (r *raftActor) sendingEnded(m *sendingEnded) {
 // ack passes an answer on to the sender that it is for.
 func (t *snapshotTransfers) ack(r *raftActor, e *PeerEnvelope) {
 	if s := t.senders[e.From]; s != nil && s.transfer == e.Ack.Transfer {
-		r.system.Root.Send(s.pid, e.Ack)
+		s.pass(r, e.Ack)
 	}
 }
 
 // tick lets the children's time pass, in a fixed order.
 func (t *snapshotTransfers) tick(r *raftActor) {
 	for _, id := range slices.Sorted(maps.Keys(t.senders)) { // those to removed members, too
-		r.system.Root.Send(t.senders[id].pid, transferTick{})
+		t.senders[id].tick(r)
 	}
 	if t.receiver != nil {
-		r.system.Root.Send(t.receiver.pid, transferTick{})
+		t.receiver.tick(r)
 	}
 }
 
@@ -138,6 +160,9 @@ func (r *raftActor) chunkArrived(e *PeerEnvelope) {
 		return
 	}
 	if !s.receives(e) && c.Offset == 0 {
+		if s.receivers.Load() >= receiversMax {
+			return // the storage hangs; if that is over, it comes again
+		}
 		s.offered = e
 		r.receive.Message = node.Clone(c.Offer)
 		r.step(&r.receive)
@@ -147,11 +172,7 @@ func (r *raftActor) chunkArrived(e *PeerEnvelope) {
 		return
 	}
 	if s.receives(e) {
-		if s.receiver.waiting.Add(1) > waitingChunksMax {
-			s.receiver.waiting.Add(-1) // its storage is slow; what is not acknowledged comes again
-			return
-		}
-		r.system.Root.Send(s.receiver.pid, c)
+		s.receiver.pass(r, c)
 		return
 	}
 	if c.Offset > 0 && !s.received.is(e) {
@@ -183,9 +204,10 @@ func (r *raftActor) acceptSnapshot(a *node.AcceptSnapshot) {
 	}
 	now := &transferring{peer: s.offered.From, transfer: s.offered.Chunk.Transfer}
 	child := &snapshotReceiver{
-		storage: r.storage, owner: r.self, now: now,
+		storage: r.storage, owner: r.self, now: now, receivers: &s.receivers,
 		offer: node.Clone(a.Message).(*node.InstallSnapshot), send: r.sendFromChild,
 	}
+	s.receivers.Add(1)
 	now.pid = r.ctx.Spawn(r.cfg.guardedProps(r.self, func() actor.Actor { return child }))
 	s.receiver, s.received = now, now
 	r.logger.Info("receiving a snapshot", "from", uint64(now.peer), "index", uint64(a.Message.Meta.Index))
@@ -216,13 +238,12 @@ func (r *raftActor) receivingEnded(m *receivingEnded) {
 
 // snapshotSender streams one snapshot to one member.
 type snapshotSender struct {
-	storage  Storage
-	owner    *actor.PID
-	peer     ID
-	address  string
-	transfer uint64
-	offer    *node.InstallSnapshot
-	send     func(ID, string, *PeerEnvelope)
+	storage Storage
+	owner   *actor.PID
+	now     *transferring
+	address string
+	offer   *node.InstallSnapshot
+	send    func(ID, string, *PeerEnvelope)
 
 	state SnapshotReader
 	// sent, acked and summed are offsets: of the next byte to send, of the first not received, and of
@@ -250,8 +271,10 @@ func (s *snapshotSender) Receive(ctx actor.Context) {
 		s.state = state
 		s.sendWindow(ctx)
 	case *SnapshotAck:
+		s.now.waiting.Add(-1)
 		s.ack(ctx, m)
 	case transferTick:
+		s.now.ticking.Store(false)
 		s.tick(ctx)
 	case *actor.Stopping:
 		s.close()
@@ -296,19 +319,19 @@ func (s *snapshotSender) sendWindow(ctx actor.Context) {
 			s.sum = crc32.Update(s.sum, castagnoli, data)
 			s.summed += int64(len(data))
 		}
-		chunk := &SnapshotChunk{Offer: s.offer, Transfer: s.transfer, Offset: s.sent, Size: size, Data: data}
+		chunk := &SnapshotChunk{Offer: s.offer, Transfer: s.now.transfer, Offset: s.sent, Size: size, Data: data}
 		s.sent += int64(len(data))
 		if chunk.last() {
 			chunk.Sum, s.complete = s.sum, true
 		}
-		s.send(s.peer, s.address, &PeerEnvelope{Chunk: chunk})
+		s.send(s.now.peer, s.address, &PeerEnvelope{Chunk: chunk})
 	}
 }
 
 func (s *snapshotSender) end(ctx actor.Context, err error) {
 	s.ended = true
 	s.close()
-	ctx.Send(s.owner, &sendingEnded{peer: s.peer, transfer: s.transfer, err: err})
+	ctx.Send(s.owner, &sendingEnded{peer: s.now.peer, transfer: s.now.transfer, err: err})
 	ctx.Stop(ctx.Self())
 }
 
@@ -321,11 +344,12 @@ func (s *snapshotSender) close() {
 
 // snapshotReceiver takes one snapshot in, in order.
 type snapshotReceiver struct {
-	storage Storage
-	owner   *actor.PID
-	now     *transferring
-	offer   *node.InstallSnapshot
-	send    func(ID, string, *PeerEnvelope)
+	storage   Storage
+	owner     *actor.PID
+	now       *transferring
+	receivers *atomic.Int64 // the raft actor's
+	offer     *node.InstallSnapshot
+	send      func(ID, string, *PeerEnvelope)
 
 	writer   SnapshotWriter
 	received int64
@@ -335,6 +359,9 @@ type snapshotReceiver struct {
 }
 
 func (s *snapshotReceiver) Receive(ctx actor.Context) {
+	if _, ok := ctx.Message().(*actor.Stopped); ok {
+		s.receivers.Add(-1)
+	}
 	if s.ended {
 		return
 	}
@@ -351,6 +378,7 @@ func (s *snapshotReceiver) Receive(ctx actor.Context) {
 		s.silent = 0
 		s.take(ctx, m)
 	case transferTick:
+		s.now.ticking.Store(false)
 		if s.silent++; s.silent >= giveUpTicks {
 			s.end(ctx, nil, fmt.Errorf("raft: receiving the snapshot at %d: nothing came for %d ticks: %w",
 				s.offer.Meta.Index, s.silent, errTransferGone))

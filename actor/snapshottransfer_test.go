@@ -351,14 +351,14 @@ func TestChunksForAReceiverThatHangsAreBounded(t *testing.T) {
 	for range 1000 {
 		r.chunkArrived(&PeerEnvelope{From: 2, Chunk: chunk})
 	}
-	if n := len(hangs.all()); n != waitingChunksMax {
-		t.Errorf("%d chunks wait, want %d", n, waitingChunksMax)
+	if n := len(hangs.all()); n != waitingMax {
+		t.Errorf("%d chunks wait, want %d", n, waitingMax)
 	}
 	s := &snapshotReceiver{now: r.snapshots.receiver, received: 1, send: func(ID, string, *PeerEnvelope) {}}
 	s.Receive(messageContext{message: chunk}) // it has some time
 	r.chunkArrived(&PeerEnvelope{From: 2, Chunk: chunk})
-	if n := len(hangs.all()); n != waitingChunksMax+1 {
-		t.Errorf("%d chunks have been passed on after one was taken, want %d", n, waitingChunksMax+1)
+	if n := len(hangs.all()); n != waitingMax+1 {
+		t.Errorf("%d chunks have been passed on after one was taken, want %d", n, waitingMax+1)
 	}
 }
 

@@ -24,8 +24,8 @@ type slowStatus struct {
 	// durable. Empty on others.
 	peers         []node.PeerStatus
 	last, durable Index
-	// pending are the calls that are not answered.
-	pending int
+	// pending are the calls that were taken, and are not answered or wait for the machine.
+	pending holding
 	// machineStalled is for how many ticks the machine has been at machineApplied although more is committed.
 	machineStalled int64
 	machineApplied Index
@@ -51,6 +51,7 @@ func (r *raftActor) publishStatus() {
 		r.role = now.Role
 		r.publishSlowStatus(0) // what was known as a leader, or is now
 	}
+	r.settleDoor(&now)
 	r.published.set(now)
 }
 
@@ -70,7 +71,7 @@ func (r *raftActor) publishSlowStatus(elapsed int64) {
 	defer r.published.mu.Unlock()
 	s := &r.published.slow
 	s.peers, s.last, s.durable = r.node.AppendPeers(s.peers[:0]), now.LastIndex, now.Durable
-	s.pending = len(r.calls.open)
+	s.pending = r.calls.pending()
 	if applied >= now.Commit || applied != s.machineApplied {
 		s.machineStalled = 0
 	} else {
@@ -82,6 +83,9 @@ func (r *raftActor) publishSlowStatus(elapsed int64) {
 // intercept answers what needs no turn. It runs on the goroutines of those who post, but for what was
 // posted before the actor had started.
 func (r *raftActor) intercept(request any, sender *actor.PID) bool {
+	if r.isTurnedAway(request, sender) {
+		return true
+	}
 	switch m := request.(type) {
 	case *statusCall:
 		m.answer(r.status())
@@ -173,7 +177,7 @@ func (r *raftActor) queues(now *node.Overview, slow *slowStatus) *Queues {
 	return &Queues{
 		Requests: uint64(box.Requests.Waiting), RequestBytes: uint64(box.Requests.Bytes),
 		PeerMessages: uint64(box.Peer.Waiting), PeerBytes: uint64(box.Peer.Bytes), PeerDropped: box.Peer.Refused,
-		Pending: uint64(slow.pending), UncommittedBytes: uint64(now.UncommittedBytes),
+		Pending: uint64(slow.pending.calls), PendingBytes: uint64(slow.pending.bytes), UncommittedBytes: uint64(now.UncommittedBytes),
 		UnappliedBytes: uint64(now.UnappliedBytes), RequestsRefused: r.vitals.overloaded.Load(),
 		LogRecords: uint64(r.logger.out.depth()), Events: uint64(r.events.depth()),
 		NoticesDropped: r.vitals.noticesDropped.Load(),
@@ -194,28 +198,3 @@ func (s *statusCall) answer(status *Status) {
 
 // IgnoreDeadLetterLogging keeps it out of Proto.Actor's logs.
 func (*statusCall) IgnoreDeadLetterLogging() {}
-
-// overloaded answers a request that is refused because the mailbox is full. It runs on the goroutine of
-// the one who asks.
-func (r *raftActor) overloaded(request any) any {
-	if _, ok := request.(*GrantCredit); ok {
-		return nil // has no reply
-	}
-	rejected := overloadedRejection("as many requests wait as Config.RequestsMax or RequestBytesMax allows; try again later")
-	if c, ok := request.(*call); ok && c.asker != nil {
-		c.member = &r.vitals // it has not been given away: nobody else looks at it
-		c.reject(nil, rejected)
-		return nil
-	}
-	if f, ok := request.(*Forward); ok {
-		if f.refuse(rejected) {
-			r.vitals.rejected(rejected.Code)
-		}
-		return nil
-	}
-	r.vitals.rejected(rejected.Code)
-	if m, ok := request.(interface{ GetTag() uint64 }); ok {
-		return tagged(rejected, m.GetTag())
-	}
-	return rejected
-}

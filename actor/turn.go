@@ -2,8 +2,10 @@ package raft
 
 import (
 	"runtime"
+	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
 
 	"example.com/raftactor/mailbox"
 	"example.com/raftactor/node"
@@ -40,7 +42,34 @@ type (
 )
 
 // memberInbox queues what the transport has for this member.
-type memberInbox struct{ box *mailbox.Mailbox }
+type memberInbox struct {
+	box  *mailbox.Mailbox
+	lost *lostPeers
+}
+
+// lostPeers are the members that cannot be reached, and of whom the raft actor has not been told so yet: once is enough.
+type lostPeers struct {
+	mu  sync.Mutex
+	ids map[ID]bool // guarded by mu
+}
+
+// note tells whether it is news.
+func (l *lostPeers) note(id ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := l.ids[id]
+	if l.ids == nil {
+		l.ids = map[ID]bool{}
+	}
+	l.ids[id] = true
+	return !known
+}
+
+func (l *lostPeers) told(id ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.ids, id)
+}
 
 // Deliver queues requests as requests, so that they are answered if there is no room for them.
 func (i memberInbox) Deliver(e *PeerEnvelope) {
@@ -52,7 +81,12 @@ func (i memberInbox) Deliver(e *PeerEnvelope) {
 	}
 }
 
-func (i memberInbox) Unreachable(id ID) { i.box.PostUserMessage(peerUnreachable{id: id}) }
+// Unreachable tells the raft actor, unless that is about to hear it anyway.
+func (i memberInbox) Unreachable(id ID) {
+	if i.lost.note(id) {
+		i.box.PostUserMessage(peerUnreachable{id: id})
+	}
+}
 
 // requestBytesMin is what a request counts beside its payload.
 const requestBytesMin = 64
@@ -73,6 +107,10 @@ func classify(message any) (lane mailbox.Lane, bytes int) {
 		return mailbox.Request, requestBytesMin + len(m.Command)
 	case *Query:
 		return mailbox.Request, requestBytesMin + len(m.Payload)
+	case *GrantCredit: // it never waits for long
+		return mailbox.Request, requestBytesMin
+	case proto.Message:
+		return mailbox.Request, requestBytesMin + proto.Size(m)
 	default:
 		return mailbox.Request, requestBytesMin
 	}
@@ -163,6 +201,7 @@ func (r *raftActor) control(message any) {
 		}
 		r.step(&m.event)
 	case peerUnreachable:
+		r.lost.told(m.id)
 		r.step(&node.Unreachable{Peer: m.id})
 		r.calls.lose(r.system, m.id)
 	case *logWanted:
@@ -200,8 +239,18 @@ func (r *raftActor) pass(elapsed int64) {
 	r.tick.Elapsed = int(elapsed)
 	r.step(&r.tick)
 	r.calls.expire(r.system, r.clock)
+	r.queries.prune()
+	if r.calls.isLittered(&r.cfg) && !r.calls.back.wanted.Swap(true) {
+		r.work.add(letGo{})
+	}
 	r.snapshots.tick(r)
 	r.publishSlowStatus(elapsed)
+	r.overload.tick(r.vitals.overloaded.Load())
+	if now := r.node.Overview(); now.Role == node.Leader {
+		r.overload.pace.tick(elapsed, now.LastIndex, r.machineApplied())
+	} else {
+		r.overload.pace = pace{}
+	}
 }
 
 // request takes a request, or turns it down. Proposals and queries are gathered for the end of the turn.
@@ -220,10 +269,12 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 	if c == nil || c.answered.Load() {
 		return // nobody waits for it any more
 	}
-	if !r.calls.admit(c, r.clock, r.cfg) {
-		c.reject(r.system, overloadedRejection("as many requests wait as Config.PendingMax allows; try again later"))
+	if !r.calls.admit(c, r.clock, &r.cfg) {
+		r.overload.full[overloadedPending] = true
+		c.reject(r.system, r.overload.answer(overloadedPending))
 		return
 	}
+	r.overload.taken++
 	if c.isForLeader() && r.node.Role() != node.Leader {
 		r.forward(c)
 		return
@@ -333,12 +384,21 @@ func (r *raftActor) submitProposals() {
 // submitQueries asks for one index for all linearizable queries of the turn; the others go to the
 // applier as they are.
 func (r *raftActor) submitQueries() {
-	if local := r.queries.takeLocal(); len(local) > 0 {
-		r.work.add(&queriesReady{calls: local})
-	}
+	r.giveQueries(0, r.queries.takeLocal())
 	if id, ok := r.queries.takeBatch(); ok {
 		r.step(&node.ReadIndex{ID: id})
 	}
+}
+
+// giveQueries hands queries to the applier, which answers them once index is applied.
+func (r *raftActor) giveQueries(index Index, calls []*call) {
+	if len(calls) == 0 {
+		return
+	}
+	for _, c := range calls {
+		r.calls.give(c)
+	}
+	r.work.add(&queriesReady{index: index, calls: calls})
 }
 
 // completeSync lets go of what waited for a sync.

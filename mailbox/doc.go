@@ -37,7 +37,8 @@
 //     is resumed.
 //   - PoisonPill, ReceiveTimeout and whatever responds by itself (actor.AutoRespond, such as
 //     Touch) come on their own, after all that was posted before them and before all that was
-//     posted after, in every lane. What responds by itself is bounded in number by RequestsMax.
+//     posted after, in every lane. What responds by itself is bounded in number by RequestsMax, and
+//     while a PoisonPill waits another one is forgotten.
 //   - Senders and headers: elements of a batch keep their envelope.
 //   - A panic goes to the supervisor, with the message: for a batch a copy that stays valid. A
 //     restarted or resumed actor goes on with what is still queued; the rest of the batch that

@@ -32,6 +32,7 @@ type Mailbox struct {
 	awake     bool // a turn is running or about to; a post need not wake anybody
 	suspended bool
 	stopped   bool
+	poisoned  bool // a PoisonPill waits, and one is enough
 
 	// Owned by whoever runs the turn.
 	batch    *Batch
@@ -105,9 +106,10 @@ func (m *Mailbox) PostUserMessage(posted any) {
 
 	m.lockAmongMany()
 	accepted := !m.stopped && queue.push(posted, max(bytes, MessageBytesMin))
+	stopped, owner := m.stopped, m.host
 	m.unlockAfterPost(accepted && !m.suspended)
 	if !accepted {
-		m.refuse(lane, posted)
+		m.refuse(lane, posted, stopped, owner)
 	}
 }
 
@@ -126,7 +128,15 @@ func (m *Mailbox) lockAmongMany() {
 // postSolo queues a message that is delivered on its own. If bounded, it counts as a request.
 func (m *Mailbox) postSolo(posted any, bounded bool) {
 	m.mu.Lock()
+	if isPoison(posted) {
+		if m.poisoned {
+			m.mu.Unlock()
+			return
+		}
+		m.poisoned = !m.stopped
+	}
 	full := bounded && m.solos.len() >= m.queues[Request].messagesMax
+	stopped, owner := m.stopped, m.host
 	accepted := !m.stopped && !full
 	if accepted {
 		entry := solo{message: posted}
@@ -139,8 +149,13 @@ func (m *Mailbox) postSolo(posted any, bounded bool) {
 	}
 	m.unlockAfterPost(accepted && !m.suspended)
 	if !accepted {
-		m.refuse(Request, posted)
+		m.refuse(Request, posted, stopped, owner)
 	}
+}
+
+func isPoison(posted any) bool {
+	_, ok := actor.UnwrapEnvelopeMessage(posted).(*actor.PoisonPill)
+	return ok
 }
 
 // PostSystemMessage queues a system message. It is called by Proto.Actor.
@@ -163,11 +178,9 @@ func (m *Mailbox) unlockAfterPost(work bool) {
 	}
 }
 
-// refuse says what becomes of a message that was not accepted, on the goroutine that has posted it.
-func (m *Mailbox) refuse(lane Lane, posted any) {
-	m.mu.Lock()
-	stopped, owner := m.stopped, m.host
-	m.mu.Unlock()
+// refuse says what becomes of a message that was not accepted, on the goroutine that has posted it. stopped and owner
+// are as they were then.
+func (m *Mailbox) refuse(lane Lane, posted any, stopped bool, owner host) {
 	message := actor.UnwrapEnvelopeMessage(posted)
 	switch {
 	case stopped:

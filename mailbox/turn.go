@@ -54,7 +54,11 @@ func (m *Mailbox) takeUser() turn {
 		return turn{batchMessage, m.batch}
 	}
 	if m.solos.len() > 0 {
-		return turn{soloMessage, m.solos.pop().message}
+		message := m.solos.pop().message
+		if isPoison(message) {
+			m.poisoned = false
+		}
+		return turn{soloMessage, message}
 	}
 	return turn{}
 }

@@ -174,6 +174,20 @@ func TestPoisonPillGoesAfterAllThatWasPostedBefore(t *testing.T) {
 	f.expectDead("late")
 }
 
+func TestAPoisonPillThatWaitsIsEnough(t *testing.T) {
+	f := newFixture(t, mailbox.Options{})
+	for range 100 {
+		f.system.Root.Poison(f.pid)
+	}
+	f.post(request("late"))
+	if got := f.mailbox.UserMessageCount(); got != 2 {
+		t.Errorf("%d messages wait, want one PoisonPill and what came after", got)
+	}
+	f.run()
+	f.expect("Stopping", "Stopped")
+	f.expectDead("late")
+}
+
 // Stop goes before what waits, which goes to the dead letters, where senders are told.
 func TestWhatAStoppedActorDoesNotReceiveIsDead(t *testing.T) {
 	f := newFixture(t, mailbox.Options{})
