@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"hash/fnv"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -51,8 +50,7 @@ func TestEqualSeedsGiveEqualRuns(t *testing.T) {
 
 // A schedule is one random run, and what it has to be judged by.
 type schedule struct {
-	*fixture
-	rng   *rand.Rand
+	*chaos
 	moods moods
 	steps int
 	hash  interface {
@@ -74,8 +72,8 @@ type schedule struct {
 
 // moods are how likely each trouble is in this schedule, in thousandths of the steps.
 type moods struct {
-	lose, repeat, stop, partition, change, snapshot, transfer, breakDisk, stall int
-	slow                                                                        bool
+	stop, partition, change, snapshot, transfer, breakDisk, stall int
+	slow                                                          bool
 }
 
 // asked is a request and what came of it.
@@ -96,10 +94,8 @@ type tally struct {
 
 func runSchedule(t *testing.T, seed uint64) *schedule {
 	s := &schedule{
-		fixture: newFixture(t, 1, 2, 3), rng: rand.New(rand.NewPCG(seed, 42)), hash: fnv.New64a(),
-		applied: map[Index]string{},
+		chaos: newChaos(newFixture(t, 1, 2, 3), seed), hash: fnv.New64a(), applied: map[Index]string{},
 	}
-	s.fixture.seed = seed
 	defer func() {
 		if p := recover(); p != nil || t.Failed() {
 			t.Errorf("seed %d: replay with\n\tgo test ./actor -run 'TestRandomSchedules$' -seed %d", seed, seed)
@@ -138,8 +134,9 @@ func (r replayable) Fatal(args ...any) {
 func (s *schedule) draw() {
 	some := func(most int) int { return s.rng.IntN(2) * s.rng.IntN(most+1) }
 	s.steps = 2000 + s.rng.IntN(2000)
+	s.lose, s.repeat, s.reorder = some(150), some(150), 250
 	s.moods = moods{
-		lose: some(150), repeat: some(150), stop: some(6), partition: some(10), change: some(6),
+		stop: some(6), partition: some(10), change: some(6),
 		snapshot: some(10), transfer: some(6), breakDisk: some(3), stall: some(6), slow: s.rng.IntN(2) == 0,
 	}
 	retain := []int{-1, 3, 100}[s.rng.IntN(3)]
@@ -249,56 +246,6 @@ func (s *schedule) act() {
 	}
 }
 
-// likelyLeader is the last that was announced, or otherwise.
-func (s *schedule) likelyLeader(otherwise ID) ID {
-	for k := len(s.events) - 1; k >= 0; k-- {
-		if e, ok := s.events[k].(*LeaderChanged); ok && e.Leader != 0 {
-			return e.Leader
-		}
-	}
-	return otherwise
-}
-
-// turn runs one turn of anybody.
-func (s *schedule) turn() {
-	var free []int
-	for k, pid := range s.scheduler.Runnable() {
-		if !s.held[pid.Id] {
-			free = append(free, k)
-		}
-	}
-	if len(free) == 0 {
-		s.deliverOne()
-		return
-	}
-	s.scheduler.Step(free[s.rng.IntN(len(free))])
-}
-
-// deliverOne delivers, loses or repeats any envelope that is under way, most often the oldest.
-func (s *schedule) deliverOne() {
-	queue := s.network.queue
-	if len(queue) == 0 {
-		return
-	}
-	k := 0
-	if s.rng.IntN(4) == 0 {
-		k = s.rng.IntN(len(queue))
-	}
-	e := queue[k]
-	roll := s.rng.IntN(1000)
-	if roll >= s.moods.repeat {
-		s.network.queue = append(queue[:k:k], queue[k+1:]...)
-	}
-	if s.rng.IntN(1000) < s.moods.lose {
-		s.tally.lost++
-		if s.rng.IntN(2) == 0 {
-			s.network.lose(e)
-		}
-		return
-	}
-	s.network.arrive(e)
-}
-
 func (s *schedule) request(id ID, request any) *asked {
 	return &asked{in: s.ask(id, request), request: request, floor: s.floor}
 }
@@ -363,7 +310,7 @@ func (s *schedule) lookAt(a *asked) {
 func (s *schedule) finish() {
 	s.Helper()
 	s.network.heal()
-	s.moods = moods{}
+	s.moods, s.lose, s.repeat = moods{}, 0, 0
 	clear(s.held)
 	for id := ID(1); id <= 3; id++ {
 		s.store(id).set(func(store *testStore) { store.slow, store.syncErr = false, nil })
@@ -470,7 +417,7 @@ func (s *schedule) addTo(sum *tally) {
 	sum.applied += s.tally.applied
 	sum.rejected += s.tally.rejected
 	sum.read += s.tally.read
-	sum.lost += s.tally.lost
+	sum.lost += s.lost
 	sum.stops += s.tally.stops
 	sum.failures += s.tally.failures
 	sum.restores += s.tally.restores
