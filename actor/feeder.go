@@ -83,8 +83,7 @@ func (f *feeder) look(ctx actor.Context) {
 			continue
 		}
 		s := request.subscribe
-		f.begin(ctx, s)
-		if to, there := s.reach(f.feed.system); there && s.next > Index(f.feed.applied.Load()) {
+		if to, there := f.begin(ctx, s); there && s.next > Index(f.feed.applied.Load()) {
 			s.start(to)
 		}
 	}
@@ -95,21 +94,26 @@ func (f *feeder) look(ctx actor.Context) {
 	}
 }
 
-// begin takes a subscription in, in place of an earlier one of the same subscriber.
-func (f *feeder) begin(ctx actor.Context, s *subscription) {
+// begin takes a subscription in, in place of an earlier one of the same subscriber, unless that is gone by now.
+func (f *feeder) begin(ctx actor.Context, s *subscription) (to actor.Process, there bool) {
 	if before := f.subscribers[s.key]; before != nil {
 		f.drop(ctx, before)
+	}
+	if to, there = s.reach(f.feed.system); !there {
+		f.feed.forget(s)
+		return nil, false
 	}
 	f.subscribers[s.key] = s
 	s.place, s.ready = f.all.PushBack(s), f.ready.PushBack(s)
 	if s.watched() {
 		ctx.Watch(s.subscriber)
 	}
+	return to, true
 }
 
 // drop ends a subscription without a word.
 func (f *feeder) drop(ctx actor.Context, s *subscription) {
-	if s.watched() {
+	if _, there := s.reach(f.feed.system); there && s.watched() {
 		ctx.Unwatch(s.subscriber)
 	}
 	f.feed.forget(s)

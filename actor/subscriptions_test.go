@@ -231,26 +231,32 @@ func TestASubscriberThatDiesIsForgotten(t *testing.T) {
 	f.system.Root.Send(f.pids[leader], &Subscribe{Subscriber: subscriber})
 	f.settle()
 	f.apply(leader, "a")
-	f.system.Root.Stop(subscriber)
-	f.settle()
 	dead := 0
 	f.system.EventStream.Subscribe(func(event any) {
 		if letter, ok := event.(*actor.DeadLetterEvent); ok && letter.PID.Equal(subscriber) {
 			dead++
 		}
 	})
+	f.system.Root.Stop(subscriber)
+	f.settle()
 	f.apply(leader, "b")
-	if got != 1 || dead > 0 {
-		t.Errorf("the subscriber got %d, and %d went to its grave", got, dead)
+	if n := f.status(leader).Subscribers; got != 1 || dead > 0 || n != 0 {
+		t.Errorf("the subscriber got %d, %d went to its grave, and %d are left", got, dead, n)
 	}
 
-	// One that was dead before.
+	// One that was dead before, and one that dies before it is looked at.
 	f.system.Root.Send(f.pids[leader], &Subscribe{Subscriber: subscriber})
 	f.settle()
-	dead = 0
 	f.apply(leader, "c")
-	if dead > 0 {
-		t.Errorf("%d letters to a subscriber that was dead before", dead)
+	subscriber = f.system.Root.Spawn(actor.PropsFromFunc(func(actor.Context) {}, actor.WithMailbox(f.scheduler.Plain())))
+	f.held[Name("g", leader)+"/feeder"] = true
+	f.system.Root.Send(f.pids[leader], &Subscribe{Subscriber: subscriber})
+	f.system.Root.Stop(subscriber)
+	f.settle()
+	clear(f.held)
+	f.apply(leader, "d")
+	if n := f.status(leader).Subscribers; dead > 0 || n != 0 {
+		t.Errorf("%d letters to subscribers that were dead before, and %d are left", dead, n)
 	}
 }
 
