@@ -31,9 +31,11 @@ type op struct {
 	wake chan struct{}
 	done func(Result, error)
 
-	// number is the place in the flight, and the sequence in a session. Constant from then on, as are the next two.
+	// number is the place in the flight, and the sequence in a session. Guarded by flight.mu; it changes only where there
+	// are no sessions.
 	number uint64
-	// direct: there was a session, or none is needed, so that whoever began it makes the first attempt.
+	// direct: there was a session, or none is needed, so that whoever began it makes the first attempt. Constant once the
+	// op has been let in, as is the next one.
 	direct bool
 	// wantsSession: it is the first that waits for one.
 	wantsSession bool

@@ -35,7 +35,10 @@ func TestReadyWaitsForWhatWasAcknowledged(t *testing.T) {
 	default:
 	}
 	delete(f.held, Name("g", behind)+"/applier")
-	f.until("it is ready", func() bool { return len(ready) > 0 })
+	await(t, "it is ready", func() bool { // by a goroutine that needs its turn, too
+		f.pass(1)
+		return len(ready) > 0
+	})
 	if err := <-ready; err != nil || index < Index(last.Index) {
 		t.Errorf("ready at %d, want at least %d (%v)", index, last.Index, err)
 	}
