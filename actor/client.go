@@ -125,8 +125,9 @@ func newClient(system *actor.ActorSystem, cfg ClientConfig) *Client {
 	if cfg.Logger == nil {
 		cfg.Logger = NewHclogLogger(system.Logger())
 	}
+	isNobody := func(pid *actor.PID) bool { return pid == nil }
 	c := &Client{
-		system: system, members: slices.Clone(cfg.Members), logger: cfg.Logger.Named("raft").Named("client"),
+		system: system, members: slices.DeleteFunc(slices.Clone(cfg.Members), isNobody), logger: cfg.Logger.Named("raft").Named("client"),
 		proposals: newFlight(cfg.InFlightMax, cfg.InFlightBytesMax, !cfg.NoSession),
 		others:    newFlight(cfg.InFlightMax, cfg.InFlightBytesMax, false),
 	}

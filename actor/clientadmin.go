@@ -58,16 +58,19 @@ func (c *Client) TakeSnapshot(ctx context.Context, member *actor.PID) (Index, er
 
 // Status tells how a member sees the group. It needs no leader.
 func (c *Client) Status(ctx context.Context, member *actor.PID) (*Status, error) {
+	if member == nil {
+		return nil, fmt.Errorf("raft: asking for a status: the member's PID is nil: %w", ErrNotApplied)
+	}
 	asked := &statusCall{status: make(chan *Status, 1)}
 	c.system.Root.Send(member, asked)
 	select {
 	case s := <-asked.status:
 		if s == nil {
-			return nil, fmt.Errorf("raft: asking %v for its status: the actor has stopped: %w", member, ErrStopped)
+			return nil, fmt.Errorf("raft: asking %v for its status: the actor has stopped: %w: %w", member, ErrNotApplied, ErrStopped)
 		}
 		return s, nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("raft: asking %v for its status: %w", member, ctx.Err())
+		return nil, fmt.Errorf("raft: asking %v for its status: %w: %w", member, ErrNotApplied, ctx.Err())
 	}
 }
 

@@ -194,6 +194,7 @@ func (k *courier) giveUp(o *op) {
 	}
 	k.opening = nil
 	for _, waiting := range k.client.proposals.unparkAll() {
+		waiting.last.CompareAndSwap(nil, o.last.Load()) // it came after the others were told
 		k.end(waiting, waiting.failure(nil))
 	}
 }

@@ -54,10 +54,18 @@ var (
 // ErrClosed: the client was closed.
 var ErrClosed = errors.New("raft: the client is closed")
 
-var (
-	errNoMembers = errors.New("raft: the client was given no members")
-	errNoRoom    = fmt.Errorf("%w: as many requests are under way as ClientConfig.InFlightMax allows", ErrOverloaded)
-)
+var errNoMembers = errors.New("raft: the client was given no members")
+
+// errNoRoom is a client's own [ErrOverloaded].
+var errNoRoom error = noRoom{}
+
+type noRoom struct{}
+
+func (noRoom) Error() string {
+	return fmt.Sprintf("%v: as many requests are under way as ClientConfig.InFlightMax allows", ErrOverloaded)
+}
+
+func (noRoom) Is(target error) bool { return target == ErrOverloaded }
 
 // A reason is a code as an error to compare with.
 type reason Code
@@ -97,13 +105,13 @@ func (e *RejectedError) Error() string {
 	return fmt.Sprintf("raft: rejected (%v, %v): %s", e.Code, e.Outcome, e.Detail)
 }
 
-// Is tells the outcome, and the code.
+// Is tells the outcome, and the code. Whatever does not say that nothing has happened may have happened.
 func (e *RejectedError) Is(target error) bool {
 	if code, ok := target.(reason); ok {
 		return e.Code == Code(code)
 	}
 	return (target == ErrNotApplied && e.Outcome == Outcome_NOT_APPLIED) ||
-		(target == ErrUnknown && e.Outcome == Outcome_UNKNOWN)
+		(target == ErrUnknown && e.Outcome != Outcome_NOT_APPLIED)
 }
 
 // Err is the rejection as a [*RejectedError], for those who get it as a message.

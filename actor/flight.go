@@ -11,7 +11,8 @@ import (
 // is room for so many; who wants more waits, and is let in in turn.
 //
 // The numbers are the sequences of commands in a session, and go on when another session takes its place. A session
-// knows the lowest number that is under way, and keeps no results below it.
+// knows the lowest number that is under way, and keeps no results below it. Without sessions an op that takes long is
+// given a new number, so that it holds up nobody.
 type flight struct {
 	// max is how many may be under way. Constant, as is sessions: that its ops are commands in a session.
 	max      int
@@ -110,8 +111,22 @@ func (f *flight) lockAmongMany() {
 func (f *flight) hasRoom(o *op) bool {
 	f.advance()
 	count := f.count.Load()
-	return count < int64(f.max) && f.next-f.lowest < sessionWindow &&
-		(count == 0 || f.bytes.Load()+int64(o.bytes) <= int64(f.bytesMax))
+	if count >= int64(f.max) || (count > 0 && f.bytes.Load()+int64(o.bytes) > int64(f.bytesMax)) {
+		return false
+	}
+	for !f.sessions && f.next-f.lowest == sessionWindow { // some have left: max is less
+		f.renumber(*f.at(f.lowest))
+		f.lowest++
+		f.advance()
+	}
+	return f.next-f.lowest < sessionWindow
+}
+
+// renumber moves the lowest op to the end. It is called with mu held.
+func (f *flight) renumber(o *op) {
+	o.number = f.next
+	f.next++
+	*f.at(o.number) = o
 }
 
 // advance moves lowest behind the ops that have left. It is called with mu held.

@@ -31,9 +31,10 @@ type op struct {
 	wake chan struct{}
 	done func(Result, error)
 
-	// number is the place in the flight, and the sequence in a session. Constant from then on, as are the next three.
+	// number is the place in the flight, and the sequence in a session. Guarded by flight.mu; it changes only where there
+	// are no sessions.
 	number uint64
-	// bytes is what the command or the question takes.
+	// bytes is what the command or the question takes. Constant once the op has been let in, as are the next two.
 	bytes int
 	// direct: there was a session, or none is needed, so that whoever began it makes the first attempt.
 	direct bool

@@ -54,7 +54,7 @@ func TestUnknownByStopIsKnownToARetry(t *testing.T) {
 // coveredBySnapshot has a proposal stand in the log of a former leader at an index that the group's snapshot covers.
 func coveredBySnapshot(t *testing.T, between func(f *fixture, next ID, session uint64)) (f *fixture, former ID, session uint64, in *inbox) {
 	f = newFixture(t, 1, 2, 3)
-	f.configure = func(c *Config) { c.RetainEntries = -1 }
+	f.configure = func(c *Config) { c.RetainEntries, c.SessionsMax = -1, 1 }
 	f.spawnFounders()
 	former = f.elect()
 	session = f.openSession(former)
@@ -91,5 +91,23 @@ func TestASnapshotTellsWhatIsNotInItsSessions(t *testing.T) {
 	f.agree(1, 2, 3)
 	if n := len(f.machines[former].all()); n != 11 {
 		t.Errorf("%d commands were applied", n)
+	}
+}
+
+// It may have been applied, and its result forgotten since.
+func TestASnapshotThatDoesNotTellLeavesItUnknown(t *testing.T) {
+	for name, forget := range map[string]func(f *fixture, next ID, session uint64){
+		"the result is not kept": func(f *fixture, next ID, session uint64) {
+			done[*Proposed](f, next, inSession(session, 2, 2, "y"))
+		},
+		"the session is not kept": func(f *fixture, next ID, _ uint64) { f.openSession(next) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, _, _, in := coveredBySnapshot(t, func(f *fixture, next ID, session uint64) {
+				done[*Proposed](f, next, inSession(session, 1, 1, "x"))
+				forget(f, next, session)
+			})
+			f.rejected(in, Code_SNAPSHOT_COVERS, Outcome_UNKNOWN)
+		})
 	}
 }

@@ -58,9 +58,9 @@ const (
 	sessionExpired
 )
 
-// open begins a session. What it says of the limits is in force from now on.
+// open begins a session. What it says of the limits is in force from now on; there is room for one at least.
 func (t *sessions) open(at Index, f *frame) {
-	t.max, t.bytesMax = max(f.sessionsMax, 1), f.bytesMax
+	t.max, t.bytesMax = max(f.sessionsMax, 1), max(f.bytesMax, sessionBytes)
 	s := &session{id: uint64(at), lowest: 1, bytes: sessionBytes}
 	if t.byID == nil {
 		t.byID = map[uint64]*session{}

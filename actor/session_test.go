@@ -2,6 +2,7 @@ package raft
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"reflect"
 	"strings"
@@ -135,6 +136,27 @@ func TestResultsOfSessionsAreBoundedInBytes(t *testing.T) {
 	table.note(&huge, sessionResult{index: 51, result: make([]byte, 20_000)})
 	if len(table.byID) != 0 || table.bytes != 0 {
 		t.Errorf("%d sessions of %d bytes are left", len(table.byID), table.bytes)
+	}
+}
+
+// However little they may take, a session is there when its first command comes: otherwise it would be opened for ever.
+func TestAGroupThatKeepsHardlyAnySessionsStillDoesItsWork(t *testing.T) {
+	f := newFixture(t, 1, 2, 3)
+	f.configure = func(c *Config) { c.SessionBytesMax = 1 }
+	f.spawnFounders()
+	leader := f.elect()
+	client := f.client(ClientConfig{}, leader)
+	defer client.Close()
+	for i := range 3 {
+		a := f.proposes(context.Background(), client, fmt.Sprint(i))
+		for range 1000 { // it does not come to rest if it goes wrong
+			if a.ended == 0 && f.scheduler.Run(1) == 0 {
+				f.network.deliver()
+			}
+		}
+		if a.ended != 1 || a.err != nil || number(a.result.Data) != uint64(i+1) {
+			t.Fatalf("proposal %d has ended %d times: %v, %v", i, a.ended, a.result, a.err)
+		}
 	}
 }
 

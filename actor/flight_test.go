@@ -1,0 +1,49 @@
+package raft
+
+import (
+	"context"
+	"testing"
+)
+
+// A request may wait for long: for a member to be ready, or for an index that is far ahead. Only the commands of a session
+// have to wait for it, since a session knows so many of them.
+func TestARequestThatTakesLongHoldsNoOtherUp(t *testing.T) {
+	f := newFlight(100, 1<<20, false)
+	begin := func() *op {
+		o := &op{flight: &f, ctx: context.Background()}
+		if err := f.enter(o, nil, false); err != nil {
+			t.Fatalf("request %d: %v", f.next, err)
+		}
+		return o
+	}
+	end := func(o *op) {
+		o.ended.Store(true)
+		o.exit()
+	}
+	long := []*op{begin(), begin()}
+	for i := range 3 * sessionWindow {
+		end(begin())
+		if i == sessionWindow {
+			end(begin())
+			long = append(long, begin())
+		}
+	}
+	if got := f.all(nil); len(got) != len(long) || f.count.Load() != int64(len(long)) {
+		t.Errorf("%d are under way, counted as %d, want %d", len(got), f.count.Load(), len(long))
+	}
+	for f.count.Load() < 100 {
+		long = append(long, begin())
+	}
+	if err := f.enter(&op{ctx: context.Background()}, nil, false); err == nil {
+		t.Error("more were let in than there is room for")
+	}
+	if len(f.ring) > sessionWindow {
+		t.Errorf("there is room for %d", len(f.ring))
+	}
+	for _, o := range long {
+		end(o)
+	}
+	if got := f.all(nil); len(got) != 0 || !f.isEmpty() {
+		t.Errorf("%d are under way, counted as %d", len(got), f.count.Load())
+	}
+}
