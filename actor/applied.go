@@ -31,8 +31,8 @@ func (e *GapError) Is(target error) bool { return target == ErrGap }
 const (
 	// appliedWindow is how many commands a stream holds at most that the loop has not come to.
 	appliedWindow = 1024
-	// appliedSilence is how long a stream waits for its member to say something before it subscribes anew. That heals
-	// what got lost between processes.
+	// appliedSilence is how long a stream waits for its member to say something. One that has not begun by then is given
+	// up, and one in another process is asked anew: what got lost on the way heals by that.
 	appliedSilence = 10 * time.Second
 	// Pauses between members that could not help.
 	appliedPauseMin = 5 * time.Millisecond
@@ -160,8 +160,7 @@ func (s *appliedStream) ended(end *appliedEnd) error {
 	return nil
 }
 
-// wait waits until the source has something to say. After a long silence it is left: a member that has begun is asked
-// anew, another one is given up.
+// wait waits until the source has something to say, or has been silent for too long.
 func (s *appliedStream) wait(ctx context.Context, started bool) error {
 	if s.timer == nil {
 		s.timer = time.NewTimer(s.silence)
@@ -171,9 +170,12 @@ func (s *appliedStream) wait(ctx context.Context, started bool) error {
 	select {
 	case <-s.source.arrived:
 	case <-s.timer.C:
-		s.leave()
-		if !started {
+		switch {
+		case !started:
+			s.leave()
 			s.at, s.failed = s.at+1, s.failed+1
+		case s.source.member.Address != s.system.Address():
+			s.leave()
 		}
 	case <-ctx.Done():
 		return s.cause(ctx.Err())

@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -227,17 +228,23 @@ func TestAppliedReturnsARefusal(t *testing.T) {
 	}
 }
 
-// A member that says nothing for long is asked anew, and if it has said nothing at all, another one is.
+// A member that does not begin is given up. One that has begun and says nothing for long is asked anew if it is in
+// another process, where something may have got lost.
 func TestAppliedDoesNotWaitForASilentMemberForever(t *testing.T) {
 	system := quietSystem()
 	first := newScripted(system, func(int, func(...any)) {})
-	second := newScripted(system, func(attempt int, tell func(...any)) {
+	second := newScripted(system, nil)
+	second.pid = actor.NewPID("far.away:1", "member")
+	system.ProcessRegistry.RegisterAddressResolver(func(pid *actor.PID) (actor.Process, bool) {
+		return second, pid.Address == second.pid.Address
+	})
+	second.play = func(attempt int, tell func(...any)) {
 		if attempt == 1 {
 			tell(startedAt(5), appliedAt(5, 4, 1))
 		} else {
 			tell(startedAt(6), appliedAt(6, 5, 1))
 		}
-	})
+	}
 	s := &appliedStream{
 		system: system, members: []*actor.PID{first.pid, second.pid}, next: 5, silence: 5 * time.Millisecond,
 	}
@@ -251,5 +258,21 @@ func TestAppliedDoesNotWaitForASilentMemberForever(t *testing.T) {
 	}
 	if !slices.Equal(first.asked, []uint64{5}) || !slices.Equal(second.asked, []uint64{5, 6}) {
 		t.Errorf("asked from %v and %v", first.asked, second.asked)
+	}
+}
+
+// In one process nothing gets lost, and a silence means that there is nothing.
+func TestAppliedLeavesASilentMemberOfItsOwnProcessAlone(t *testing.T) {
+	system := quietSystem()
+	member := newScripted(system, func(_ int, tell func(...any)) { tell(startedAt(5)) })
+	s := &appliedStream{system: system, members: []*actor.PID{member.pid}, next: 5, silence: time.Millisecond}
+	defer s.leave()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := s.receive(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	if len(member.asked) != 1 {
+		t.Errorf("asked %d times, want once", len(member.asked))
 	}
 }

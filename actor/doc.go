@@ -16,7 +16,8 @@
 //
 // A member is an actor, and is talked to by messages: [Propose], [Query], [Subscribe], [ChangeMembers],
 // [TransferLeadership], [TakeSnapshot] and [GetStatus]. Each request is answered by exactly one reply, the
-// one that its documentation names, or [Rejected]. Goroutines use a [Client].
+// one that its documentation names, or [Rejected]. Goroutines use a [Client], and range over what is applied with
+// [Client.Applied].
 //
 // # One member
 //
@@ -33,8 +34,12 @@
 //	  +-----------+            +---------+
 //	  |  applier  | ---------> | machine |   yours
 //	  +-----------+            +---------+
-//	     |
-//	     +--> replies, answers, subscriptions
+//	     |     |
+//	     |     +--> replies, answers
+//	     v
+//	  +-----------+
+//	  |  feeder   | ---------> subscribers, as far as their credit goes
+//	  +-----------+
 //
 // The raft actor never waits: neither for the disk, nor the network, nor the machine. However long the
 // machine takes, heartbeats and elections go on.
