@@ -49,6 +49,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	defer stop()
 	verdict, err := count(ctx, o, stdout, stderr)
 	if err != nil {
@@ -104,13 +105,11 @@ func count(ctx context.Context, o options, stdout, stderr io.Writer) (string, er
 	load := newLoad(system, members, o.increments)
 	done := make(chan error, 1)
 	go func() { done <- load.run(ctx) }()
-	live := members
-	if o.killLeader && o.members >= 3 { // of fewer the rest would be no majority
-		if live, err = killLeader(ctx, system, load, members, int64(o.increments/2), stdout); err != nil {
-			return "", err
-		}
+	live, err := follow(ctx, o, load, done, stdout)
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("interrupted after %d of %d increments", load.acknowledged.Load(), o.increments)
 	}
-	if err := wait(ctx, load, done, o.increments, stdout); err != nil {
+	if err != nil {
 		return "", err
 	}
 	took := time.Since(start)
@@ -151,50 +150,60 @@ func stopAll(system *actor.ActorSystem, members []*actor.PID) {
 	}
 }
 
-// wait shows progress until the load has ended, or the user has had enough.
-func wait(ctx context.Context, load *load, done <-chan error, increments int, stdout io.Writer) error {
-	progress := time.NewTicker(500 * time.Millisecond)
+// follow shows progress, and stops the leader half-way if it is to, until the load has ended or ctx has. It returns the
+// members that are left.
+func follow(ctx context.Context, o options, load *load, done <-chan error, stdout io.Writer) (live []*actor.PID, err error) {
+	show := func() {
+		fmt.Fprintf(stdout, "%d of %d increments proposed\n", load.acknowledged.Load(), o.increments)
+	}
+	progress, look := time.NewTicker(500*time.Millisecond), time.NewTicker(time.Millisecond)
 	defer progress.Stop()
-	for {
+	defer look.Stop()
+	live = load.members
+	kill := o.killLeader && o.members >= 3 // of fewer the rest would be no majority
+	for kill || done != nil {
 		select {
 		case err := <-done:
-			fmt.Fprintf(stdout, "%d of %d increments proposed\n", load.acknowledged.Load(), increments)
-			return err
-		case <-ctx.Done():
-			return fmt.Errorf("interrupted after %d of %d increments", load.acknowledged.Load(), increments)
-		case <-progress.C:
-			fmt.Fprintf(stdout, "%d of %d increments proposed\n", load.acknowledged.Load(), increments)
-		}
-	}
-}
-
-// killLeader stops the leader once half of the increments have ended, and returns the others.
-func killLeader(
-	ctx context.Context, system *actor.ActorSystem, load *load, members []*actor.PID, half int64, stdout io.Writer,
-) ([]*actor.PID, error) {
-	client := raft.NewClient(system, members...)
-	defer client.Close()
-	look := time.NewTicker(time.Millisecond)
-	defer look.Stop()
-	for ; ; <-look.C {
-		if err := load.failure(); err != nil {
-			return nil, err
-		}
-		for i, pid := range members {
-			status, err := client.Status(ctx, pid)
-			if err != nil {
+			if show(); err != nil {
 				return nil, err
 			}
-			if status.Role != raft.Status_LEADER || load.acknowledged.Load() < half {
+			done = nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-progress.C:
+			show()
+		case <-look.C:
+			if !kill || load.acknowledged.Load() < int64(o.increments/2) {
 				continue
 			}
-			fmt.Fprintf(stdout, "stopping the leader, member %d, after %d increments\n", status.Id, load.acknowledged.Load())
-			if err := system.Root.StopFuture(pid).Wait(); err != nil {
-				return nil, fmt.Errorf("stopping member %d: %w", status.Id, err)
+			if live, err = stopLeader(ctx, load, stdout); err != nil {
+				return nil, err
 			}
-			return slices.Delete(slices.Clone(members), i, i+1), nil
+			kill = len(live) == len(load.members)
 		}
 	}
+	return live, nil
+}
+
+// stopLeader stops the member that leads, if one does, and returns the others.
+func stopLeader(ctx context.Context, load *load, stdout io.Writer) ([]*actor.PID, error) {
+	client := raft.NewClient(load.system, load.members...)
+	defer client.Close()
+	for i, pid := range load.members {
+		status, err := client.Status(ctx, pid)
+		if err != nil {
+			return nil, err
+		}
+		if status.Role != raft.Status_LEADER {
+			continue
+		}
+		fmt.Fprintf(stdout, "stopping the leader, member %d, after %d increments\n", status.Id, load.acknowledged.Load())
+		if err := load.system.Root.StopFuture(pid).Wait(); err != nil {
+			return nil, fmt.Errorf("stopping member %d: %w", status.Id, err)
+		}
+		return slices.Delete(slices.Clone(load.members), i, i+1), nil
+	}
+	return load.members, nil
 }
 
 // readEverywhere reads the value, linearizably, through every live member, and checks that it is the

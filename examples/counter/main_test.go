@@ -2,8 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"strings"
 	"testing"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 // lastLine is what scripts look at.
@@ -57,6 +61,29 @@ func TestWrongFlagsAreNamed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whoever has had enough is told how far it was, whenever that is.
+func TestAnInterruptSaysHowFarItWas(t *testing.T) {
+	for name, kill := range map[string]bool{"before the leader is stopped": true, "with the leader spared": false} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			o := options{members: 3, increments: 1 << 40, killLeader: kill, level: hclog.Off}
+			_, err := count(ctx, o, cancelling(cancel), io.Discard)
+			if err == nil || !strings.HasPrefix(err.Error(), "interrupted after ") || !strings.HasSuffix(err.Error(), " increments") {
+				t.Errorf("got %v, want how many increments there were", err)
+			}
+		})
+	}
+}
+
+// cancelling is called with what is printed, which is progress.
+type cancelling func()
+
+func (c cancelling) Write(p []byte) (int, error) {
+	c()
+	return len(p), nil
 }
 
 // A value that is not what was proposed is never called ok.
