@@ -113,16 +113,19 @@ func (f *feed) subscribe(m *Subscribe, subscriber *actor.PID) {
 	}
 }
 
-// unsubscribe has the feeder end what the subscriber has, and say so.
+// unsubscribe has the feeder end what the subscriber has, and say so. Whoever has subscribed is never refused that: it
+// could be gone then, and nobody would give its place back. So no more is asked than twice as much as there may be
+// subscribers.
 func (f *feed) unsubscribe(subscriber *actor.PID) {
 	if subscriber == nil {
 		return
 	}
+	key := keyOf(subscriber)
 	f.mu.Lock()
-	closed, full := f.closed, len(f.asked) >= f.subscribersMax
+	closed, full := f.closed, len(f.asked) >= f.subscribersMax && f.newest[key] == nil
 	wake := false
 	if !closed && !full {
-		delete(f.newest, keyOf(subscriber))
+		delete(f.newest, key)
 		f.asked = append(f.asked, subscriberRequest{unsubscribe: subscriber})
 		wake = f.wakes()
 	}

@@ -74,6 +74,30 @@ func TestAStormOfSubscribesIsBounded(t *testing.T) {
 	}
 }
 
+// Who has subscribed can leave also when no more is taken in: it may be gone the next moment.
+func TestASubscriberCanAlwaysLeave(t *testing.T) {
+	f := newFixture(t, 1)
+	f.configure = func(c *Config) { c.SubscribersMax = 2 }
+	f.spawnFounders()
+	f.elect()
+	f.apply(1, "a")
+	leaving := f.subscribeFor(1, 1, 1) // it has used its credit up
+	leaving.expect("a")
+	f.held[Name("g", 1)+"/feeder"] = true
+	other := newInbox(f.system)
+	for range 3 { // of which the last is too much
+		f.system.Root.RequestWithCustomSender(f.pids[1], &Subscribe{FromIndex: 1}, other.pid)
+	}
+	f.rejected(other, Code_OVERLOADED, Outcome_NOT_APPLIED)
+	f.system.Root.Send(f.pids[1], &Unsubscribe{Subscriber: leaving.in.pid})
+	f.system.ProcessRegistry.Remove(leaving.in.pid)
+	clear(f.held)
+	f.settle()
+	if n := f.status(1).Subscribers; n != 1 {
+		t.Errorf("%d subscribers, want 1", n)
+	}
+}
+
 func TestASubscriberThatCannotBeReachedCostsNothing(t *testing.T) {
 	f := newFixture(t, 1)
 	f.spawnFounders()
@@ -299,4 +323,30 @@ func TestTheFeederDoesNotOversleep(t *testing.T) {
 		}
 	}
 	<-ended
+}
+
+// What is applied while the feeder makes up its mind to rest keeps it awake, unless the applier hands it over.
+func TestTheFeederLooksAgainBeforeItRests(t *testing.T) {
+	var f feed
+	f.advance(2)
+	if f.rest(1, true) || f.owed() {
+		t.Error("it rests, and 2 is applied")
+	}
+	if !f.rest(2, true) || !f.owed() {
+		t.Error("it does not rest, and has all; or is owed nothing then")
+	}
+}
+
+// Credit that comes when the last has just been used up is not slept through.
+func TestWhoHasCreditIsNotParked(t *testing.T) {
+	var f feed
+	s := &subscription{number: 1}
+	s.granted.Store(2)
+	if f.park(s) || s.parked {
+		t.Error("it is parked, with a credit of one")
+	}
+	s.number = 2
+	if !f.park(s) || !s.parked {
+		t.Error("it is not parked, without any credit")
+	}
 }

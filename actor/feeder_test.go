@@ -320,3 +320,77 @@ func TestChunksLeaveOutWhatIsNotPublished(t *testing.T) {
 		t.Error("an entry that is no frame was taken")
 	}
 }
+
+// Who has asked a member that stops before it has looked at that is told so, too.
+func TestStoppingAnswersThoseWhoHaveJustSubscribed(t *testing.T) {
+	f := newFixture(t, 1)
+	f.spawnFounders()
+	f.elect()
+	f.held[Name("g", 1)+"/feeder"] = true
+	s := f.subscribe(1, 7)
+	f.system.Root.Stop(f.pids[1])
+	f.settle() // the feeder is told to stop, which it looks at first
+	clear(f.held)
+	f.settle()
+	f.expectGone(1)
+	s.expectEnd(SubscriptionEnded_STOPPED, 7)
+}
+
+// The end of an actor may be told when another one has its name already, and has subscribed.
+func TestALateWordOfAnEndIsNotOfANamesake(t *testing.T) {
+	f := newFixture(t, 1)
+	f.spawnFounders()
+	f.elect()
+	got := 0
+	subscriber := f.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		if _, ok := ctx.Message().(*Applied); ok {
+			got++
+		}
+	}, actor.WithMailbox(f.scheduler.Plain())))
+	f.system.Root.Send(f.pids[1], &Subscribe{Subscriber: subscriber})
+	f.settle()
+	feeder := actor.NewPID(f.system.Address(), Name("g", 1)+"/feeder")
+	process, _ := f.system.ProcessRegistry.Get(feeder)
+	process.SendSystemMessage(feeder, &actor.Terminated{Who: subscriber})
+	f.settle()
+	f.apply(1, "a")
+	if got != 1 {
+		t.Errorf("the namesake got %d commands, want 1", got)
+	}
+}
+
+// Who has left is not watched any more.
+func TestAFormerSubscriberIsNotWatched(t *testing.T) {
+	f := newFixture(t, 1)
+	f.spawnFounders()
+	f.elect()
+	subscriber := f.system.Root.Spawn(actor.PropsFromFunc(func(actor.Context) {}, actor.WithMailbox(f.scheduler.Plain())))
+	f.system.Root.Send(f.pids[1], &Subscribe{Subscriber: subscriber})
+	f.settle()
+	f.system.Root.Send(f.pids[1], &Unsubscribe{Subscriber: subscriber})
+	f.settle()
+	f.held[Name("g", 1)+"/feeder"] = true
+	f.system.Root.Stop(subscriber)
+	f.settle()
+	for _, pid := range f.scheduler.Runnable() {
+		if pid.Id == Name("g", 1)+"/feeder" {
+			t.Error("the feeder is told of its end")
+		}
+	}
+}
+
+// What lies before the log is forgotten, or the list would grow for ever.
+func TestWhatTheLogHasForgottenNeedsNoNote(t *testing.T) {
+	u := unpublished{from: 1}
+	for i := Index(1); i <= 10; i++ {
+		u.note(i)
+	}
+	u.forget(8)
+	if want := []Index{8, 9, 10}; !slices.Equal(u.indices, want) || u.from != 8 {
+		t.Errorf("%v from %d are noted, want %v", u.indices, u.from, want)
+	}
+	u.forget(3) // is older news
+	if len(u.indices) != 3 || u.from != 8 {
+		t.Errorf("%v from %d are noted", u.indices, u.from)
+	}
+}

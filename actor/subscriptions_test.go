@@ -150,12 +150,14 @@ func TestSubscribeFromACompactedIndex(t *testing.T) {
 	f.apply(1, "a", "b", "c", "d")
 	done[*SnapshotTaken](f, 1, &TakeSnapshot{})
 	first := f.status(1).FirstIndex
-	s := f.subscribe(1, 1)
-	s.expectEnd(SubscriptionEnded_SNAPSHOT, first)
-	if s.started || len(s.commands) > 0 {
-		t.Errorf("got %q although the beginning is gone", s.commands)
+	for from := uint64(1); from < first; from++ {
+		s := f.subscribe(1, from)
+		s.expectEnd(SubscriptionEnded_SNAPSHOT, first)
+		if s.started || len(s.commands) > 0 {
+			t.Errorf("got %q although %d is gone", s.commands, from)
+		}
 	}
-	s = f.subscribe(1, first)
+	s := f.subscribe(1, first)
 	s.expect("c", "d")
 }
 
