@@ -43,21 +43,21 @@ const (
 // is applied from now on, as the client's member sees it. They come from the first of the client's members, and when that
 // stops from the next one that can go on at the same place.
 //
-// It ends with an error, which is yielded last: the context's, wrapped, when that is done; a [*GapError] when a snapshot
-// covers the place on all members. Leaving the loop ends the subscription. A loop that is slow holds nobody up: the
-// stream keeps up to 1,024 commands for it, and the rest stays in the log, unless that is compacted.
+// It ends with an error, which is yielded last: the context's, wrapped, when that is done; [ErrClosed] when the client is
+// closed; a [*GapError] when a snapshot covers the place on all members that can be asked. Leaving the loop ends the
+// subscription. A loop that is slow holds nobody up: the stream keeps up to 1,024 commands for it, and the rest stays in
+// the log, unless that is compacted.
 //
 // The data of a command is shared with the log. It stays as it is, and must not be changed; who keeps many copies what is
 // needed. One sequence may be ranged over several times, at once too: each is a stream of its own.
 func (c *Client) Applied(ctx context.Context, from Index) iter.Seq2[Command, error] {
 	return func(yield func(Command, error) bool) {
-		s := appliedStream{system: c.system, members: c.members, next: from, silence: appliedSilence}
+		s := appliedStream{system: c.system, members: c.members, closed: c.closed, next: from, silence: appliedSilence}
 		defer s.leave()
 		for {
 			commands, err := s.receive(ctx)
 			for k := range commands {
-				if err = ctx.Err(); err != nil {
-					err = s.cause(err)
+				if err = s.over(ctx); err != nil {
 					break
 				}
 				if !yield(commands[k], nil) {
@@ -77,12 +77,14 @@ func (c *Client) Applied(ctx context.Context, from Index) iter.Seq2[Command, err
 type appliedStream struct {
 	system  *actor.ActorSystem
 	members []*actor.PID
+	closed  <-chan struct{} // the client is
 	silence time.Duration
 
 	// next is the first index that was not delivered. Zero: nobody has said yet where "now" is.
 	next Index
-	// at says which member is asked, and failed how many have been asked in vain, one after the other.
-	at, failed int
+	// at says which member is asked, and failed how often that was in vain, one time after the other: since began was
+	// asked.
+	at, began, failed int
 	// resume is the lowest index that one of those has offered in place of next, or zero.
 	resume Index
 
@@ -105,7 +107,7 @@ func (s *appliedStream) receive(ctx context.Context) ([]Command, error) {
 		commands, state := s.source.take(s.spare[:0])
 		s.spare = commands
 		if state.started {
-			s.failed, s.resume = 0, 0
+			s.began, s.failed, s.resume = s.at, 0, 0
 			if s.next == 0 {
 				s.next = state.first
 			}
@@ -133,8 +135,8 @@ func (s *appliedStream) subscribe(ctx context.Context) error {
 	if s.failed > 0 {
 		s.pause(ctx, min(appliedPauseMin<<min(s.failed-1, 10), appliedPauseMax))
 	}
-	if err := ctx.Err(); err != nil {
-		return s.cause(err)
+	if err := s.over(ctx); err != nil {
+		return err
 	}
 	s.taken, s.granted = 0, appliedWindow
 	s.source = newAppliedSource(s.system, s.members[s.at%len(s.members)], s.next)
@@ -154,7 +156,7 @@ func (s *appliedStream) ended(end *appliedEnd) error {
 	if s.next != 0 && end.resume > s.next && (s.resume == 0 || end.resume < s.resume) {
 		s.resume = end.resume
 	}
-	if s.resume != 0 && s.failed >= len(s.members) {
+	if s.resume != 0 && s.at-s.began >= len(s.members) {
 		return &GapError{Wanted: s.next, Resume: s.resume}
 	}
 	return nil
@@ -178,7 +180,20 @@ func (s *appliedStream) wait(ctx context.Context, started bool) error {
 			s.leave()
 		}
 	case <-ctx.Done():
-		return s.cause(ctx.Err())
+	case <-s.closed:
+	}
+	return s.over(ctx)
+}
+
+// over tells why the stream must end now, if it must.
+func (s *appliedStream) over(ctx context.Context) error {
+	select {
+	case <-s.closed:
+		return s.cause(ErrClosed)
+	default:
+	}
+	if err := ctx.Err(); err != nil {
+		return s.cause(err)
 	}
 	return nil
 }
@@ -189,6 +204,7 @@ func (s *appliedStream) pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-t.C:
 	case <-ctx.Done():
+	case <-s.closed:
 	}
 }
 

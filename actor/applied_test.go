@@ -212,6 +212,34 @@ func TestAppliedEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestAppliedEndsWithItsClient(t *testing.T) {
+	t.Parallel()
+	g := newRealGroup(t, 1)
+	leader := g.leader()
+	g.propose(leader, "x")
+	g.propose(leader, "y")
+	ctx := within(t, 30*time.Second)
+	for name, closes := range map[string]int{"before it begins": 0, "among commands": 1, "waiting for more": 2} {
+		c := NewClient(g.system, g.pids[1])
+		if closes == 0 {
+			c.Close()
+		}
+		commands := 0
+		for _, err := range c.Applied(ctx, 1) {
+			if err == nil {
+				if commands++; commands == closes {
+					c.Close()
+				}
+			} else if !errors.Is(err, ErrClosed) {
+				t.Errorf("%s: got %v, want that the client is closed", name, err)
+			}
+		}
+		if commands != closes {
+			t.Errorf("%s: %d commands, want %d", name, commands, closes)
+		}
+	}
+}
+
 func TestAppliedWithoutMembers(t *testing.T) {
 	c := NewClient(quietSystem())
 	defer c.Close()

@@ -215,6 +215,26 @@ func TestAppliedEndsOnlyIfASnapshotCoversItEverywhere(t *testing.T) {
 	}
 }
 
+// A member that is asked twice stands for nobody else.
+func TestAppliedCountsMembersAndNotAttempts(t *testing.T) {
+	system := quietSystem()
+	gap := endOf(SubscriptionEnded_SNAPSHOT, 50)
+	first := newScripted(system, func(attempt int, tell func(...any)) {
+		if attempt == 1 {
+			tell(appliedAt(5, 4, 1)) // without a start: broken
+		} else {
+			tell(gap)
+		}
+	})
+	second := newScripted(system, func(_ int, tell func(...any)) { tell(gap) })
+	third := newScripted(system, func(_ int, tell func(...any)) { tell(startedAt(5), appliedAt(5, 4, 1)) })
+	c := NewClient(system, first.pid, second.pid, third.pid)
+	defer c.Close()
+	if _, err := collect(within(t, 10*time.Second), c, 5, 1); err != nil {
+		t.Errorf("got %v, want what the third member has", err)
+	}
+}
+
 // What cannot be got over by asking again is returned.
 func TestAppliedReturnsARefusal(t *testing.T) {
 	system := quietSystem()

@@ -42,6 +42,7 @@ type Client struct {
 	courier           *courier
 	deadLetters       *eventstream.Subscription
 	closing           sync.Once
+	closed            chan struct{} // closed by Close
 }
 
 // ClientConfig says how a client behaves. The zero value of a field means its default.
@@ -128,6 +129,7 @@ func newClient(system *actor.ActorSystem, cfg ClientConfig) *Client {
 	isNobody := func(pid *actor.PID) bool { return pid == nil }
 	c := &Client{
 		system: system, members: slices.DeleteFunc(slices.Clone(cfg.Members), isNobody), logger: cfg.Logger.Named("raft").Named("client"),
+		closed:    make(chan struct{}),
 		proposals: newFlight(cfg.InFlightMax, cfg.InFlightBytesMax, !cfg.NoSession),
 		others:    newFlight(cfg.InFlightMax, cfg.InFlightBytesMax, false),
 	}
@@ -160,6 +162,7 @@ func (c *Client) deadLetter(event any) {
 // wait for that. It may be called again, and from a callback.
 func (c *Client) Close() {
 	c.closing.Do(func() {
+		close(c.closed)
 		c.proposals.close()
 		c.others.close()
 		c.system.EventStream.Unsubscribe(c.deadLetters)
