@@ -69,6 +69,8 @@ func (c *Client) Status(ctx context.Context, member *actor.PID) (*Status, error)
 			return nil, fmt.Errorf("raft: asking %v for its status: the actor has stopped: %w: %w", member, ErrNotApplied, ErrStopped)
 		}
 		return s, nil
+	case <-c.closed: // whoever would have told of an actor that is gone
+		return nil, fmt.Errorf("raft: asking %v for its status: %w", member, ErrClosed)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("raft: asking %v for its status: %w: %w", member, ErrNotApplied, ctx.Err())
 	}

@@ -14,10 +14,14 @@
 //		Transport: transport, // raft.NewMemoryTransport()
 //	}, machine)
 //
-// A member is an actor, and is talked to by messages: [Propose], [Query], [Subscribe], [ChangeMembers],
-// [TransferLeadership], [TakeSnapshot] and [GetStatus]. Each request is answered by exactly one reply, the
-// one that its documentation names, or [Rejected]. Goroutines use a [Client], and range over what is applied with
-// [Client.Applied].
+// A member is an actor, and is talked to by messages: [OpenSession], [Propose], [Query], [ChangeMembers],
+// [TransferLeadership], [TakeSnapshot] and [GetStatus]. Each of these requests is answered by exactly one reply, the
+// one that its documentation names, or [Rejected]. [Subscribe] is answered by a stream of [Applied], until [Unsubscribe]
+// or the member ends it; [GrantCredit] keeps it flowing, and has no reply.
+//
+// Goroutines use a [Client], which proposes in a session, so that a command is applied once however often it is sent,
+// and range over what is applied with [Client.Applied].
+// [Typed] and [TypedClient] are for machines whose commands are protobuf messages.
 //
 // # One member
 //

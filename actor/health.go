@@ -62,6 +62,9 @@ func (e *UnhealthyError) Is(target error) bool {
 // both some attempts before they act: a member is not ready during each election, and one whose process was
 // paused looks stalled for a moment.
 func Health(ctx context.Context, system *actor.ActorSystem, member *actor.PID) error {
+	if member == nil {
+		return &UnhealthyError{nil, []*Problem{problem(Problem_STOPPED, 0, "its PID is nil: it was never started")}}
+	}
 	w := &statusWaiter{replies: make(chan any, 1)}
 	pid, _ := system.ProcessRegistry.Add(w, "raft-health"+system.ProcessRegistry.NextId())
 	defer system.ProcessRegistry.Remove(pid)
@@ -157,7 +160,7 @@ func problem(kind Problem_Kind, member uint64, format string, args ...any) *Prob
 }
 
 // nearlyFull tells whether a queue is filled to more than 3/4.
-func nearlyFull(waiting uint64, limit int) bool { return waiting > uint64(limit)/4*3 }
+func nearlyFull(waiting uint64, limit int) bool { return waiting > uint64(limit-limit/4) }
 
 // unapplied is how many committed entries the machine has not applied.
 func unapplied(s *Status) uint64 { return s.CommitIndex - min(s.CommitIndex, s.AppliedIndex) }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -63,6 +64,17 @@ func TestAMemberThatIsNotThereIsNotLive(t *testing.T) {
 	f.bad(leader, false, false)
 	f.pids[9] = actor.NewPID(f.system.Address(), Name("g", 9)) // never was
 	f.unwell(9, Problem_STOPPED)
+	if err := Health(f.Context(), f.system, nil); !errors.Is(err, ErrNotLive) {
+		t.Errorf("got %v for nobody", err)
+	}
+	c := NewClient(f.system, f.pids[leader])
+	if _, err := c.Status(f.Context(), nil); err == nil {
+		t.Error("the status of nobody")
+	}
+	c.Close()
+	if _, err := c.Status(within(t, 10*time.Second), f.pids[9]); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v from a client that is closed", err)
+	}
 }
 
 func TestAMemberThatIsStoppingIsNotLive(t *testing.T) {
@@ -181,6 +193,43 @@ func TestAQueueThatIsNearlyFullIsNamed(t *testing.T) {
 		t.Errorf("got %q", p[0].Detail)
 	}
 	f.bad(1, true, true)
+}
+
+// A probe that asks every second for a year leaves nothing behind.
+func TestNothingIsLeftOfAProbe(t *testing.T) {
+	f := newFixture(t, 1)
+	f.spawnFounders()
+	f.elect()
+	processes := func() (n int) {
+		for _, shard := range f.system.ProcessRegistry.LocalPIDs.LocalPIDs {
+			n += shard.Count()
+		}
+		return n
+	}
+	before := processes()
+	over, cancel := context.WithCancel(f.Context())
+	cancel()
+	silent := newInbox(f.system).pid
+	for range 10 {
+		f.bad(1, true, true)
+		_ = Health(over, f.system, silent)
+	}
+	if n := processes(); n != before+1 {
+		t.Errorf("%d processes, want the %d of before and the one that is silent", n, before)
+	}
+}
+
+// A small queue is nearly full when it is, and not as soon as anything waits in it.
+func TestASmallQueueIsNotNearlyFullAtOnce(t *testing.T) {
+	for limit, want := range map[int]uint64{1: 2, 2: 3, 3: 4, 4: 4, 5: 5, 8: 7} {
+		waiting := uint64(0)
+		for !nearlyFull(waiting, limit) {
+			waiting++
+		}
+		if waiting != want {
+			t.Errorf("%d of %d are nearly full, want %d", waiting, limit, want)
+		}
+	}
 }
 
 // What a status must say for each problem, and what it may say without one.

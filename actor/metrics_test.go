@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
@@ -321,6 +322,55 @@ func TestAMemberIsObservedWhileItIsThere(t *testing.T) {
 				t.Errorf("%s is left", pid)
 			}
 		}
+	}
+}
+
+// countingProvider counts the callbacks that are registered.
+type countingProvider struct {
+	metric.MeterProvider
+	callbacks int
+}
+
+type countingMeter struct {
+	metric.Meter
+	provider *countingProvider
+}
+
+type countingRegistration struct {
+	metric.Registration
+	provider *countingProvider
+}
+
+func (p *countingProvider) Meter(name string, options ...metric.MeterOption) metric.Meter {
+	return countingMeter{p.MeterProvider.Meter(name, options...), p}
+}
+
+func (m countingMeter) RegisterCallback(f metric.Callback, of ...metric.Observable) (metric.Registration, error) {
+	m.provider.callbacks++
+	r, err := m.Meter.RegisterCallback(f, of...)
+	return countingRegistration{r, m.provider}, err
+}
+
+func (r countingRegistration) Unregister() error {
+	r.provider.callbacks--
+	return r.Registration.Unregister()
+}
+
+// The provider outlives the members, and would keep all that a callback refers to.
+func TestAMemberThatHasStoppedLeavesNoCallback(t *testing.T) {
+	p := &countingProvider{MeterProvider: noop.NewMeterProvider()}
+	f := newFixtureIn(t, actor.NewActorSystem(actor.WithMetricProviders(p),
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })), 1)
+	f.spawnFounders()
+	f.elect()
+	before := p.callbacks
+	for range 3 {
+		f.stop(1)
+		f.spawn(1, &journal{})
+		f.settle()
+	}
+	if before == 0 || p.callbacks != before {
+		t.Errorf("%d callbacks are registered, want %d, of the one member", p.callbacks, before)
 	}
 }
 

@@ -84,12 +84,13 @@ func (o *outlet) call(message any) {
 	o.deliver(message)
 }
 
-// delivered makes room, and returns what is to be told: how much was dropped until now.
+// delivered makes room, and returns what is to be told: how much was dropped until now. What is dropped because the
+// outlet is closed is told to nobody.
 func (o *outlet) delivered() (lost int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.waiting--
-	if o.waiting > outletMax/2 {
+	if o.waiting > outletMax/2 || o.closed {
 		return 0
 	}
 	o.full = false

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/asynkron/protoactor-go/actor"
 )
 
 // outletOf is the name of an outlet of a member.
@@ -84,6 +86,12 @@ func TestAnOutletSurvivesAPanic(t *testing.T) {
 
 func TestAnOutletThatIsClosedDeliversWhatWaits(t *testing.T) {
 	f := newFixture(t, 1)
+	letters := 0
+	f.system.EventStream.Subscribe(func(event any) {
+		if _, ok := event.(*actor.DeadLetterEvent); ok {
+			letters++
+		}
+	})
 	var got []int
 	o := newTestOutlet(f, func(n int) { got = append(got, n) })
 	o.post(1)
@@ -92,6 +100,10 @@ func TestAnOutletThatIsClosedDeliversWhatWaits(t *testing.T) {
 	f.run()
 	if _, there := f.system.ProcessRegistry.Get(o.pid); there || !slices.Equal(got, []int{1}) {
 		t.Errorf("got %v; it is there: %v", got, there)
+	}
+	o.post(3)
+	if n := o.vitals.noticesDropped.Load(); n != 2 || letters > 0 {
+		t.Errorf("%d were dropped, and %d became dead letters; want that 2 were dropped", n, letters)
 	}
 }
 

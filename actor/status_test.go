@@ -1,8 +1,10 @@
 package raft
 
 import (
+	"slices"
 	"testing"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -138,6 +140,45 @@ func TestStatusTellsWhatTheMachineHasApplied(t *testing.T) {
 	f.pass(1)
 	if s := f.status(leader); s.MachineStalledMs != 0 || s.Queues.Pending != 0 {
 		t.Errorf("got %v", s)
+	}
+}
+
+// A machine that gets on is slow, and not stalled, however much waits for it.
+func TestASlowMachineIsNotStalled(t *testing.T) {
+	f := newFixture(t, 1)
+	f.spawnFounders()
+	f.elect()
+	f.hold(1, "/applier")
+	for range 10 {
+		f.propose(1, "a")
+		f.settle()
+	}
+	f.pass(3)
+	if s := f.status(1); s.MachineStalledMs != 3*step.Milliseconds() {
+		t.Fatalf("stalled for %d ms: this proves nothing", s.MachineStalledMs)
+	}
+	for range 5 {
+		f.scheduler.Step(slices.IndexFunc(f.scheduler.Runnable(), func(pid *actor.PID) bool {
+			return pid.Id == Name("g", 1)+"/applier"
+		}))
+		f.pass(1)
+		if s := f.status(1); s.MachineStalledMs != 0 || s.AppliedIndex == s.CommitIndex {
+			t.Errorf("stalled for %d ms, at %d of %d", s.MachineStalledMs, s.AppliedIndex, s.CommitIndex)
+		}
+	}
+}
+
+// A new leader does not wait for a tick before it tells of the others.
+func TestANewLeaderTellsOfTheOthersAtOnce(t *testing.T) {
+	f := newFixture(t, 1, 2, 3)
+	f.spawnFounders()
+	for f.leader() == 0 {
+		f.pass(1)
+	}
+	for _, m := range f.status(f.leader()).Members {
+		if m.Id != uint64(f.leader()) && m.State == MemberInfo_STATE_UNSPECIFIED {
+			t.Errorf("nothing is told of %v", m)
+		}
 	}
 }
 

@@ -1,0 +1,115 @@
+package raft_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	raft "example.com/raftactor/actor"
+)
+
+// A read of what a member has applied itself sees a write if it is told the write's index.
+func ExampleClient_QueryLocal() {
+	system := newSystem()
+	members := spawnThree(system)
+	ctx := context.Background()
+	writer := raft.NewClient(system, members...)
+	defer writer.Close()
+	written, err := writer.Propose(ctx, []byte("increment"))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	reader := raft.NewClient(system, members[2])
+	defer reader.Close()
+	read, err := reader.QueryLocal(ctx, nil, written.Index)
+	fmt.Println(string(read.Data), err)
+	stop(system, members)
+	// Output: 1 <nil>
+}
+
+// A new member joins as a learner, and becomes a voter once it has caught up.
+func ExampleClient_AddMember() {
+	system, store, transport := newSystem(), raft.NewMemoryStore(), raft.NewMemoryTransport()
+	spawn := func(id raft.ID, founders ...raft.Member) *actor.PID {
+		pid, err := raft.Spawn(system, raft.Config{
+			Group: "counter", ID: id, Members: founders, Store: store, Transport: transport,
+		}, &counter{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		return pid
+	}
+	ctx := context.Background()
+	first := spawn(1, raft.Member{ID: 1})
+	client := raft.NewClient(system, first)
+	defer client.Close()
+
+	second := spawn(2) // without founders: it waits to be added
+	if err := client.AddMember(ctx, 2, ""); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := client.Ready(ctx, second); err != nil {
+		log.Fatal(err)
+	}
+	err := client.Promote(ctx, 2)
+	for errors.Is(err, raft.ErrRefused) { // the leader has not heard yet that it has caught up
+		err = client.Promote(ctx, 2)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	status, err := client.Status(ctx, first)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, m := range status.Members {
+		fmt.Println("member", m.Id, "votes:", m.Voter)
+	}
+	stop(system, []*actor.PID{second, first})
+	// Output:
+	// member 1 votes: true
+	// member 2 votes: true
+}
+
+// Leadership is handed over before a member is stopped, so that nobody waits for an election.
+func ExampleClient_TransferLeadership() {
+	system := newSystem()
+	members := spawnThree(system)
+	ctx := context.Background()
+	client := raft.NewClient(system, members...)
+	defer client.Close()
+	for id := raft.ID(1); id <= 2; id++ { // one of them is not the leader
+		for client.TransferLeadership(ctx, id) != nil {
+			// The member has not answered in time: it is asked again.
+		}
+		fmt.Println("member", id, "leads")
+	}
+	stop(system, members)
+	// Output:
+	// member 1 leads
+	// member 2 leads
+}
+
+// A member takes a snapshot of its machine now, for instance before it is stopped for a while.
+func ExampleClient_TakeSnapshot() {
+	system := newSystem()
+	members := spawnThree(system)
+	ctx := context.Background()
+	client := raft.NewClient(system, members...)
+	defer client.Close()
+	written, err := client.Propose(ctx, []byte("increment"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := client.Ready(ctx, members[0]); err != nil { // it has applied that, too
+		log.Fatal(err)
+	}
+	taken, err := client.TakeSnapshot(ctx, members[0])
+	fmt.Println(taken >= written.Index, err)
+	stop(system, members)
+	// Output: true <nil>
+}
