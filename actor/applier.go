@@ -45,8 +45,6 @@ type (
 		index Index
 		calls []*call
 	}
-	// dropQueries says that there are queries whose time is up.
-	dropQueries struct{}
 	// readEntries asks for entries that are not in memory.
 	readEntries struct {
 		id       ID
@@ -143,8 +141,6 @@ func (a *applier) do(ctx actor.Context, item any) error {
 		}
 	case *queriesReady:
 		a.serveOrWait(item)
-	case dropQueries:
-		a.dropWaiting()
 	case *readEntries:
 		read(ctx, a.storage, a.owner, item)
 	case *takeSnapshot:
@@ -326,7 +322,8 @@ func (a *applier) settled(c *call, code Code) reply {
 
 // serveOrWait answers queries whose index has been applied, and keeps the others.
 func (a *applier) serveOrWait(q *queriesReady) {
-	a.dropAnswered(q)
+	// Those whose time is up would otherwise be kept until their index comes, which may be never.
+	q.calls = slices.DeleteFunc(q.calls, func(c *call) bool { return c.answered.Load() })
 	if len(q.calls) == 0 {
 		return
 	}
@@ -340,23 +337,7 @@ func (a *applier) serveOrWait(q *queriesReady) {
 			continue
 		}
 		a.serve(c)
-		a.vitals.unserved.Add(-1)
 	}
-}
-
-// dropWaiting lets go of queries that wait for an index, which may never come, and whose time is up.
-func (a *applier) dropWaiting() {
-	a.waiting = slices.DeleteFunc(a.waiting, func(q *queriesReady) bool {
-		a.dropAnswered(q)
-		return len(q.calls) == 0
-	})
-	a.vitals.dropping.Store(false)
-}
-
-func (a *applier) dropAnswered(q *queriesReady) {
-	before := len(q.calls)
-	q.calls = slices.DeleteFunc(q.calls, func(c *call) bool { return c.answered.Load() })
-	a.vitals.unserved.Add(int64(len(q.calls) - before))
 }
 
 func (a *applier) serveWaiting() {

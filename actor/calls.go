@@ -17,7 +17,7 @@ type calls struct {
 // admit takes a call in, and sets its deadline. It tells whether there was room. There always is for what
 // runs the group: also a leader that is overloaded can be told to hand over.
 func (cs *calls) admit(c *call, clock int64, cfg Config) bool {
-	bounded := c.kind == proposeCall || c.kind == openCall || !c.hasEffect()
+	bounded := c.kind == proposeCall || c.kind == openCall || c.kind == queryCall
 	if bounded && len(cs.open) >= cfg.PendingMax && !cs.makeRoom(cfg.PendingMax) {
 		return false
 	}

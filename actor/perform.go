@@ -62,7 +62,7 @@ func (r *raftActor) performNotice(a node.Action) {
 	case *node.Forgotten:
 		r.work.add(&settle{first: a.First, last: a.Last, term: a.Term, code: Code_SNAPSHOT_COVERS})
 	case *node.ReadReady:
-		r.serve(a.Index, r.queries.finish(a.ID))
+		r.work.add(&queriesReady{index: a.Index, calls: r.queries.finish(a.ID)})
 	case *node.ReadFailed:
 		for _, c := range r.queries.finish(a.ID) {
 			c.reject(r.system, r.rejection(a.Err))

@@ -185,54 +185,6 @@ func TestOverloadedByPendingMax(t *testing.T) {
 	f.apply(f.leader(), "there is room again")
 }
 
-// A machine that is stuck does not get to the queries that it is given, and so does not let go of those that have been
-// answered because their time was up.
-func TestQueriesThatWaitForAStuckMachineAreBounded(t *testing.T) {
-	f := newFixture(t, 1, 2, 3)
-	f.configure = func(c *Config) { c.PendingMax = 10 }
-	f.spawnFounders()
-	leader := f.elect()
-	f.held[Name("g", leader)+"/applier"] = true
-	ask := func(consistency Consistency) (asked []*inbox) {
-		for range 5 {
-			asked = append(asked, f.ask(leader, &Query{Consistency: consistency, TimeoutMs: 100}))
-		}
-		f.pass(5)
-		return asked
-	}
-	for _, in := range append(ask(Consistency_LOCAL), ask(Consistency_LINEARIZABLE)...) {
-		f.rejected(in, Code_DEADLINE, Outcome_NOT_APPLIED)
-	}
-	for _, in := range append(ask(Consistency_LOCAL), ask(Consistency_LINEARIZABLE)...) {
-		f.rejected(in, Code_OVERLOADED, Outcome_NOT_APPLIED)
-	}
-	delete(f.held, Name("g", leader)+"/applier")
-	f.settle()
-	for range 5 {
-		for _, in := range append(ask(Consistency_LOCAL), ask(Consistency_LINEARIZABLE)...) {
-			only[*Answer](f, in)
-		}
-	}
-}
-
-// The index that a query waits for may never come.
-func TestQueriesWhoseTimeIsUpAreForgotten(t *testing.T) {
-	f := newFixture(t, 1)
-	f.configure = func(c *Config) { c.PendingMax = 10 }
-	f.spawnFounders()
-	f.elect()
-	for range 10 {
-		var asked []*inbox
-		for range 10 {
-			asked = append(asked, f.ask(1, &Query{Consistency: Consistency_LOCAL, MinIndex: 1 << 40, TimeoutMs: 100}))
-		}
-		f.pass(5)
-		for _, in := range asked {
-			f.rejected(in, Code_DEADLINE, Outcome_NOT_APPLIED)
-		}
-	}
-}
-
 func TestOverloadedByRequestsMax(t *testing.T) {
 	f := newFixture(t, 1)
 	f.configure = func(c *Config) { c.RequestsMax = 2 }

@@ -200,7 +200,6 @@ func (r *raftActor) pass(elapsed int64) {
 	r.tick.Elapsed = int(elapsed)
 	r.step(&r.tick)
 	r.calls.expire(r.system, r.clock)
-	r.dropQueries()
 	r.snapshots.tick(r)
 	r.publishSlowStatus(elapsed)
 }
@@ -221,7 +220,7 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 	if c == nil || c.answered.Load() {
 		return // nobody waits for it any more
 	}
-	if !r.hasRoom(c) || !r.calls.admit(c, r.clock, r.cfg) {
+	if !r.calls.admit(c, r.clock, r.cfg) {
 		c.reject(r.system, overloadedRejection("as many requests wait as Config.PendingMax allows; try again later"))
 		return
 	}
@@ -335,30 +334,11 @@ func (r *raftActor) submitProposals() {
 // applier as they are.
 func (r *raftActor) submitQueries() {
 	if local := r.queries.takeLocal(); len(local) > 0 {
-		r.serve(0, local)
+		r.work.add(&queriesReady{calls: local})
 	}
 	if id, ok := r.queries.takeBatch(); ok {
 		r.step(&node.ReadIndex{ID: id})
 	}
-}
-
-// serve has the applier answer queries, once index is applied.
-func (r *raftActor) serve(index Index, queries []*call) {
-	r.vitals.unserved.Add(int64(len(queries)))
-	r.work.add(&queriesReady{index: index, calls: queries})
-}
-
-// dropQueries has the applier let go of queries if it has more than are not answered.
-func (r *raftActor) dropQueries() {
-	if r.vitals.unserved.Load() > int64(len(r.calls.open)) && !r.vitals.dropping.Swap(true) {
-		r.work.add(dropQueries{})
-	}
-}
-
-// hasRoom tells whether another query may be given to the applier. A machine that is stuck does not let go even of
-// those whose time is up.
-func (r *raftActor) hasRoom(c *call) bool {
-	return c.hasEffect() || r.vitals.unserved.Load() < int64(r.cfg.PendingMax)
 }
 
 // completeSync lets go of what waited for a sync.

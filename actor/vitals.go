@@ -12,10 +12,6 @@ type vitals struct {
 	restoring atomic.Bool
 	// sessions are those that the machine's state holds. Written by the applier.
 	sessions atomic.Int64
-	// unserved are the queries that the applier has been given and has not let go of, answered or not. The raft actor
-	// adds, and the applier subtracts. dropping: the applier has been told to look for those that are answered.
-	unserved atomic.Int64
-	dropping atomic.Bool
 	// overloaded counts requests that were refused because of a full queue.
 	overloaded atomic.Uint64
 	// noticesDropped counts log records and events.
