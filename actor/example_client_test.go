@@ -113,3 +113,84 @@ func ExampleClient_TakeSnapshot() {
 	stop(system, members)
 	// Output: true <nil>
 }
+
+// A callback goes on with the next proposal.
+func ExampleClient_TryProposeAsync() {
+	system := newSystem()
+	members := spawnThree(system)
+	client := raft.NewClient(system, members...)
+	defer client.Close()
+
+	ctx, done := context.Background(), make(chan error)
+	var next func(result raft.Result, err error)
+	next = func(result raft.Result, err error) {
+		if err == nil && string(result.Data) != "3" {
+			err = client.TryProposeAsync(ctx, []byte("increment"), next)
+			if err == nil {
+				return
+			}
+		}
+		done <- err
+	}
+	if err := client.TryProposeAsync(ctx, []byte("increment"), next); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("counted to three:", <-done)
+	stop(system, members)
+	// Output:
+	// counted to three: <nil>
+}
+
+// An actor opens a session, and numbers its commands. One that it sends twice is counted once.
+func ExampleOpenSession() {
+	system := newSystem()
+	members := spawnThree(system)
+	client := raft.NewClient(system, members...)
+	defer client.Close()
+	if _, err := client.Ready(context.Background(), members[0]); err != nil {
+		log.Fatal(err)
+	}
+
+	done, replies := make(chan string), 0
+	system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		switch m := ctx.Message().(type) {
+		case *actor.Started:
+			ctx.Request(members[0], &raft.OpenSession{})
+		case *raft.SessionOpened:
+			for range 2 {
+				ctx.Request(members[0], &raft.Propose{Session: m.Session, Sequence: 1, LowestUnanswered: 1})
+			}
+		case *raft.Proposed:
+			if replies++; replies == 2 {
+				done <- string(m.Result)
+			}
+		case *raft.Rejected:
+			done <- m.Detail
+		}
+	}))
+	fmt.Println("counted", <-done)
+	stop(system, members)
+	// Output:
+	// counted 1
+}
+
+// An error says whether the command may have been applied, and why it was not.
+func ExampleRejectedError() {
+	system := newSystem()
+	members := spawnThree(system)
+	client := raft.NewClient(system, members...)
+	defer client.Close()
+
+	_, err := client.Propose(context.Background(), make([]byte, 2<<20))
+	fmt.Println("not applied:", errors.Is(err, raft.ErrNotApplied))
+	fmt.Println("too large:", errors.Is(err, raft.ErrTooLarge))
+	var rejected *raft.RejectedError
+	if errors.As(err, &rejected) {
+		fmt.Println(rejected.Code, rejected.Outcome)
+	}
+	stop(system, members)
+	// Output:
+	// not applied: true
+	// too large: true
+	// TOO_LARGE NOT_APPLIED
+}

@@ -106,6 +106,23 @@ func TestAForwardThatIsDeliveredTwiceIsDoneOnce(t *testing.T) {
 	}
 }
 
+// It would be applied although nobody waits for it any more.
+func TestAForwardThatNobodyWaitsForIsNotDone(t *testing.T) {
+	f, leader := newGroup(t)
+	follower := f.others(leader)[0]
+	f.held[Name("g", leader)] = true
+	in := f.ask(follower, &Propose{Command: []byte("late"), TimeoutMs: 100})
+	f.settle() // it waits in the leader's mailbox
+	f.stop(follower)
+	f.rejected(in, Code_STOPPED, Outcome_UNKNOWN)
+	delete(f.held, Name("g", leader))
+	f.settle()
+	f.apply(leader, "next")
+	if got := texts(f.machines[leader].all()); len(got) != 1 {
+		t.Errorf("applied %v", got)
+	}
+}
+
 func TestAForwardThatIsLostIsUnknownAtTheDeadline(t *testing.T) {
 	f, leader := newGroup(t)
 	f.network.fault = func(e *PeerEnvelope) []*PeerEnvelope {

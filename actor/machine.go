@@ -11,11 +11,13 @@ import "io"
 // and replication go on; only applying and queries of this member wait.
 type Machine interface {
 	// Apply carries out a committed command and returns its result, which is what the proposer gets.
-	// The machine must not keep or change command.Data. What is wrong with a command is a result. An
-	// error means that the machine itself cannot go on: the member fails, and so would every other.
+	// The machine must not keep or change command.Data, and must not change a result that it has returned:
+	// the proposer has it, and it is kept for as long as the proposer may ask again. What is wrong with a
+	// command is a result. An error means that the machine itself cannot go on: the member fails, and so
+	// would every other.
 	Apply(command Command) (result []byte, err error)
-	// Query answers a question without changing anything. An error is what the asker gets, as
-	// Rejected with QUERY_FAILED.
+	// Query answers a question without changing anything. The machine must not change what it has returned. An
+	// error is what the asker gets, as Rejected with QUERY_FAILED.
 	Query(payload []byte) (result []byte, err error)
 	// Snapshot captures the state as it is, for instance by copying on write. It must be quick: the
 	// state is written from what it returns, while later commands are applied.

@@ -119,21 +119,44 @@ func (c *TypedClient[C, R, Q, A]) Propose(ctx context.Context, command C) (R, er
 
 // ProposeAsync is [Client.ProposeAsync], for done with what Propose would return.
 func (c *TypedClient[C, R, Q, A]) ProposeAsync(ctx context.Context, command C, done func(R, error)) error {
+	return c.proposeAsync(ctx, command, done, true)
+}
+
+// TryProposeAsync is [Client.TryProposeAsync], for done with what Propose would return.
+func (c *TypedClient[C, R, Q, A]) TryProposeAsync(ctx context.Context, command C, done func(R, error)) error {
+	return c.proposeAsync(ctx, command, done, false)
+}
+
+func (c *TypedClient[C, R, Q, A]) proposeAsync(ctx context.Context, command C, done func(R, error), wait bool) error {
 	encoded, err := encode("proposing", command)
 	if err != nil {
 		return err
 	}
-	return c.client.ProposeAsync(ctx, encoded, func(result Result, err error) { done(decodeResult[R](result, err)) })
+	ended := func(result Result, err error) { done(decodeResult[R](result, err)) }
+	return c.client.proposeAsync(ctx, encoded, ended, wait)
 }
 
 // Query is [Client.Query].
 func (c *TypedClient[C, R, Q, A]) Query(ctx context.Context, question Q) (A, error) {
+	return c.ask(ctx, question, c.client.Query)
+}
+
+// QueryLocal is [Client.QueryLocal].
+func (c *TypedClient[C, R, Q, A]) QueryLocal(ctx context.Context, question Q, minIndex Index) (A, error) {
+	return c.ask(ctx, question, func(ctx context.Context, payload []byte) (Result, error) {
+		return c.client.QueryLocal(ctx, payload, minIndex)
+	})
+}
+
+func (c *TypedClient[C, R, Q, A]) ask(
+	ctx context.Context, question Q, query func(context.Context, []byte) (Result, error),
+) (A, error) {
 	var none A
 	encoded, err := encode("querying", question)
 	if err != nil {
 		return none, err
 	}
-	result, err := c.client.Query(ctx, encoded)
+	result, err := query(ctx, encoded)
 	if err != nil {
 		return none, err
 	}

@@ -80,6 +80,27 @@ func TestTypedMachineAndClient(t *testing.T) {
 	if got, err := c.Query(ctx, wrapperspb.Int64(2)); err != nil || got.Value != "IIIIIIIIIIII" {
 		t.Errorf("got %v, %v", got, err)
 	}
+	// A callback proposes without waiting for room.
+	chained := make(chan *wrapperspb.Int64Value, 1)
+	err = c.TryProposeAsync(ctx, wrapperspb.Int64(0), func(*wrapperspb.Int64Value, error) {
+		err := c.TryProposeAsync(ctx, wrapperspb.Int64(0), func(sum *wrapperspb.Int64Value, _ error) { chained <- sum })
+		if err != nil {
+			t.Error(err)
+			close(chained)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := <-chained; got.GetValue() != 6 {
+		t.Errorf("got %v", got)
+	}
+	if got, err := c.QueryLocal(ctx, wrapperspb.Int64(1), result.Index); err != nil || got.Value != "IIIIII" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if got, err := c.QueryLocal(ctx, wrapperspb.Int64(0), 0); !errors.Is(err, ErrQueryFailed) || got != nil {
+		t.Errorf("got %v, %v, want ErrQueryFailed", got, err)
+	}
 	if got, err := c.Query(ctx, wrapperspb.Int64(0)); !errors.Is(err, ErrQueryFailed) || got != nil {
 		t.Errorf("got %v, %v, want ErrQueryFailed", got, err)
 	}
