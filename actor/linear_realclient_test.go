@@ -97,6 +97,9 @@ func (c *realClient) ended(o *operation, r Result, err error) {
 		c.find("outcomes", "an operation of a Client, %v, ends with %v", o, err)
 	case isUnknown:
 		c.counts["operations of Clients of unknown outcome"]++
+		if errors.Is(err, ErrSessionExpired) && !c.weather.sessionsExpire() {
+			c.find("outcomes", "an operation of a Client, %v, ends with %v, and nobody has more than a few sessions", o, err)
+		}
 		o.fate = unknown
 		if errors.Is(err, ErrSessionExpired) && !gaveUp {
 			c.counts["operations of Clients whose session expired in doubt"]++

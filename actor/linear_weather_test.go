@@ -2,6 +2,7 @@ package raft
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"example.com/raftactor/node"
@@ -11,8 +12,8 @@ import (
 // likelihood in thousandths of the steps.
 type weather struct {
 	steps, clients, operations, pipeline int
-	// founders start the group; as many more as make it members wait to be added.
-	founders, members int
+	// Beside the three founders some wait to be added.
+	members int
 
 	// Of the clients: how many have no session, and how they behave.
 	sessionless         int
@@ -40,7 +41,7 @@ type weather struct {
 func drawWeather(rng *rand.Rand) weather {
 	w := weather{
 		steps: 2500 + rng.IntN(2500), clients: 3 + rng.IntN(6), operations: 40 + rng.IntN(41), pipeline: pick(rng, 1, 1, 2, 3),
-		founders: 3, members: 3, realClients: pick(rng, 0, 0, 500, 1000), patienceMax: pick(rng, 4, 10, 30), follow: pick(rng, 0, 500, 900),
+		members: 3, realClients: pick(rng, 0, 0, 500, 1000), patienceMax: pick(rng, 4, 10, 30), follow: pick(rng, 0, 500, 900),
 		tick: pick(rng, 3, 10, 30), client: pick(rng, 15, 40, 100), disk: pick(rng, 40, 150),
 		restart: pick(rng, 8, 30), resume: pick(rng, 5, 20), heal: pick(rng, 1, 4, 15), catchUp: pick(rng, 5, 20), calm: pick(rng, 0, 1, 2), stuckMax: pick[int64](rng, 500, 1000, 2000),
 		sessionsMax: []int{0}, pendingMax: []int{0}, requestsMax: []int{0},
@@ -95,6 +96,9 @@ func drawWeather(rng *rand.Rand) weather {
 	w.subscribe, w.peek = pick(rng, 5, 20), 8
 	return w
 }
+
+// sessionsExpire tells whether there may be more sessions than are kept.
+func (w *weather) sessionsExpire() bool { return !slices.Equal(w.sessionsMax, []int{0}) }
 
 // config is that of a member's next start.
 func (t *trial) configure(c *Config) {
