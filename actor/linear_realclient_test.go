@@ -3,6 +3,7 @@ package raft
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -130,6 +131,9 @@ func (t *trial) watchAttempts(message any) {
 			continue
 		}
 		t.counts["attempts of Clients after the first"]++
+		if last := o.last.Load(); last != nil && strings.HasSuffix(last.Detail, "has not answered") {
+			t.counts["attempts of Clients after one that was overdue"]++
+		}
 		if before, _ := parseFrame(o.call.payload); before.session != 0 && before.session != o.place.session {
 			t.counts["attempts of Clients in another session"]++
 		}
