@@ -59,6 +59,27 @@ func TestAClientLearnsOfTheLeaderFromAFollower(t *testing.T) {
 	}
 }
 
+// Those who find the same member gone at the same time move on once, and not past the one that is there.
+func TestManyWhoFindMembersGoneGetToOneThatIsThere(t *testing.T) {
+	f := newFixture(t)
+	f.newStub(3, nil)
+	f.newStub(4, nil)
+	for _, gone := range []ID{1, 2} {
+		f.pids[gone] = actor.NewPID(f.system.Address(), Name("g", gone))
+	}
+	client := f.client(ClientConfig{NoSession: true}, 1, 2, 3, 4)
+	defer client.Close()
+	var all []*promise
+	for i := range 3 {
+		all = append(all, f.proposes(context.Background(), client, fmt.Sprint(i)))
+	}
+	for _, a := range all {
+		if f.end(a); a.err != nil {
+			t.Error(a.err)
+		}
+	}
+}
+
 // A leader whose PID means nothing in the client's actor system is not followed.
 func TestAClientFollowsOnlyWhereItCanGo(t *testing.T) {
 	f := newFixture(t)

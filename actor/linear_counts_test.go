@@ -38,11 +38,12 @@ func (t *trial) countReply(a *asking) {
 func (c counts) expectEverythingSeen(tb testing.TB) {
 	tb.Helper()
 	for _, name := range []string{
-		"attempts of Clients after the first", "attempts of Clients in another session", "answers after giving up",
+		"attempts of Clients after the first", "attempts of Clients after one that was overdue",
+		"attempts of Clients in another session", "answers after giving up",
 		"clock jumps", "commands published to subscribers", "duplicates suppressed",
 		"envelopes lost", "envelopes repeated", "envelopes overtaken", "forwarded requests lost", "ways delayed",
 		"members isolated", "one-way partitions", "members stopped", "members restarted", "members failed",
-		"members paused", "machines stalled", "machines that failed", "Clients paused", "Clients closed",
+		"blackouts", "members paused", "machines stalled", "machines that failed", "Clients paused", "Clients closed",
 		"operations answered", "operations of Clients answered", "operations answered after several tries",
 		"operations answered after an unknown outcome", "operations begun again in another session",
 		"operations that ended amid troubles", "operations of unknown outcome", "operations never applied",

@@ -26,10 +26,11 @@ var planted = map[string]struct {
 	"results are lost":                  {"history", replies(withoutResult)},
 	"an unknown outcome is denied":      {"outcomes", replies(denied)},
 	"what was done is never told":       {"liveness", replies(neverDone)},
-	"what was not done is acknowledged": {"exactly once", replies(acknowledged)},
+	"what is unknown is acknowledged":   {"exactly once", replies(acknowledged)},
 	"some replies do not come":          {"replies", replies(seldom)},
 	"a disk forgets what it has synced": {"exactly once", stores(func(s Store) Store { return forgetfulStore{s} })},
 	"a snapshot has no sessions":        {"machines", stores(func(s Store) Store { return sessionlessStore{s} })},
+	"sessions are not in a snapshot":    {"sessions", stores(func(s Store) Store { return sessionlessStore{s} })},
 	"a request is forwarded twice":      {"exactly once", forwardsTwice},
 	"users of Clients propose again":    {"exactly once", insists},
 }
@@ -164,7 +165,7 @@ func neverDone(reply any) any {
 }
 
 func acknowledged(reply any) any {
-	if m, ok := reply.(*Rejected); ok && m.Code == Code_SUPERSEDED {
+	if m, ok := reply.(*Rejected); ok && m.Outcome == Outcome_UNKNOWN {
 		return &Proposed{Index: 1, Term: 1, Tag: m.Tag}
 	}
 	return reply

@@ -3,6 +3,7 @@ package raft
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -97,6 +98,9 @@ func (c *realClient) ended(o *operation, r Result, err error) {
 		c.find("outcomes", "an operation of a Client, %v, ends with %v", o, err)
 	case isUnknown:
 		c.counts["operations of Clients of unknown outcome"]++
+		if errors.Is(err, ErrSessionExpired) && !c.weather.sessionsExpire() {
+			c.find("outcomes", "an operation of a Client, %v, ends with %v, and nobody has more than a few sessions", o, err)
+		}
 		o.fate = unknown
 		if errors.Is(err, ErrSessionExpired) && !gaveUp {
 			c.counts["operations of Clients whose session expired in doubt"]++
@@ -127,6 +131,9 @@ func (t *trial) watchAttempts(message any) {
 			continue
 		}
 		t.counts["attempts of Clients after the first"]++
+		if last := o.last.Load(); last != nil && strings.HasSuffix(last.Detail, "has not answered") {
+			t.counts["attempts of Clients after one that was overdue"]++
+		}
 		if before, _ := parseFrame(o.call.payload); before.session != 0 && before.session != o.place.session {
 			t.counts["attempts of Clients in another session"]++
 		}

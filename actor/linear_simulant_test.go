@@ -186,6 +186,9 @@ func (c *simulant) hear(o *operation, y *try, reply any) {
 		c.tryAgain(o, y)
 	case *Rejected:
 		c.hint, y.outcome = ID(m.Leader), m.Outcome
+		if m.Code == Code_SESSION_EXPIRED && o.fate == open && (m.Outcome == Outcome_UNKNOWN || !c.weather.sessionsExpire()) {
+			c.fail("outcomes", "client %d waits for operation %d %v, and is told %v", c.id, o.number, o, m)
+		}
 		if m.Code == Code_SESSION_EXPIRED && m.Outcome == Outcome_NOT_APPLIED {
 			c.expire(o, y)
 		}

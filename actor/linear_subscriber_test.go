@@ -60,18 +60,15 @@ func (s *subscriber) step() {
 func (s *subscriber) subscribe(id ID) {
 	p := &part{member: id, from: s.next, credit: uint64(1 + s.rng.IntN(5))}
 	s.parts = append(s.parts, p)
-	s.tell(&Subscribe{FromIndex: p.from, Credit: p.credit})
+	s.note("%s asks member %d for %d from %d on", s.pid.Id, id, p.credit, p.from)
+	s.system.Root.RequestWithCustomSender(s.pids[id], &Subscribe{FromIndex: p.from, Credit: p.credit}, s.pid)
 }
 
 func (s *subscriber) grant(upTo uint64) {
 	p := s.newest()
 	p.credit = max(p.credit, upTo)
-	s.tell(&GrantCredit{UpTo: upTo})
-}
-
-func (s *subscriber) tell(request any) {
-	s.note("%s to member %d: %v", s.pid.Id, s.newest().member, request)
-	s.system.Root.RequestWithCustomSender(s.pids[s.newest().member], request, s.pid)
+	s.note("%s grants member %d up to %d", s.pid.Id, p.member, upTo)
+	s.system.Root.Send(s.pids[p.member], &GrantCredit{Subscriber: s.pid, UpTo: upTo}) // nobody is to answer it
 }
 
 // SendUserMessage holds what it is told to the contract. It is called within turns.

@@ -2,6 +2,7 @@ package raft
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"example.com/raftactor/node"
@@ -11,8 +12,8 @@ import (
 // likelihood in thousandths of the steps.
 type weather struct {
 	steps, clients, operations, pipeline int
-	// founders start the group; as many more as make it members wait to be added.
-	founders, members int
+	// Beside the three founders some wait to be added.
+	members int
 
 	// Of the clients: how many have no session, and how they behave.
 	sessionless         int
@@ -24,6 +25,7 @@ type weather struct {
 	lose, repeat, reorder                    int // as in chaos
 	tick, client, disk                       int
 	stop, restart, pause, stall, resume      int
+	blackout                                 int
 	isolate, oneWay, heal, delay, catchUp    int
 	calm                                     int
 	stuckMax                                 int64 // steps
@@ -40,9 +42,9 @@ type weather struct {
 func drawWeather(rng *rand.Rand) weather {
 	w := weather{
 		steps: 2500 + rng.IntN(2500), clients: 3 + rng.IntN(6), operations: 40 + rng.IntN(41), pipeline: pick(rng, 1, 1, 2, 3),
-		founders: 3, members: 3, realClients: pick(rng, 0, 0, 500, 1000), patienceMax: pick(rng, 4, 10, 30), follow: pick(rng, 0, 500, 900),
+		members: 3, realClients: pick(rng, 0, 0, 500, 1000), patienceMax: pick(rng, 4, 10, 30), follow: pick(rng, 0, 500, 900),
 		tick: pick(rng, 3, 10, 30), client: pick(rng, 15, 40, 100), disk: pick(rng, 40, 150),
-		restart: pick(rng, 8, 30), resume: pick(rng, 5, 20), heal: pick(rng, 1, 4, 15), catchUp: pick(rng, 5, 20), calm: pick(rng, 0, 1, 2), stuckMax: pick[int64](rng, 500, 1000, 2000),
+		restart: pick(rng, 8, 30), resume: pick(rng, 1, 5, 20), heal: pick(rng, 1, 4, 15), catchUp: pick(rng, 5, 20), calm: pick(rng, 0, 1, 2), stuckMax: pick[int64](rng, 500, 1000, 2000),
 		sessionsMax: []int{0}, pendingMax: []int{0}, requestsMax: []int{0},
 		snapshotEntries: node.Unlimited, retainEntries: pick(rng, -1, 3, 100),
 		requestTimeout: pick(rng, 300*time.Millisecond, time.Second, 5*time.Second), electionTimeout: pick[time.Duration](rng, 200, 300, 500) * time.Millisecond,
@@ -61,6 +63,7 @@ func drawWeather(rng *rand.Rand) weather {
 	some(&w.repeat, 20, 100, 300)
 	some(&w.reorder, 50, 250, 900)
 	some(&w.stop, 2, 5)
+	some(&w.blackout, 1, 2)
 	some(&w.pause, 2, 5)
 	some(&w.stall, 3, 8)
 	some(&w.isolate, 2, 6)
@@ -95,6 +98,9 @@ func drawWeather(rng *rand.Rand) weather {
 	w.subscribe, w.peek = pick(rng, 5, 20), 8
 	return w
 }
+
+// sessionsExpire tells whether there may be more sessions than are kept.
+func (w *weather) sessionsExpire() bool { return !slices.Equal(w.sessionsMax, []int{0}) }
 
 // config is that of a member's next start.
 func (t *trial) configure(c *Config) {
@@ -161,6 +167,8 @@ func (t *trial) trouble(happens func(int) bool) bool {
 	switch {
 	case happens(w.stop):
 		t.stopMember(id)
+	case happens(w.blackout):
+		t.blackOut()
 	case happens(w.pause):
 		t.pause(id)
 	case happens(w.stall):
@@ -204,6 +212,14 @@ func (t *trial) target() ID {
 		return t.likelyLeader(id)
 	}
 	return id
+}
+
+// blackOut stops all members at once: what is not durable is gone.
+func (t *trial) blackOut() {
+	for _, id := range t.ids {
+		t.stopMember(id)
+	}
+	t.counts["blackouts"]++
 }
 
 // pause gives a member, or a Client, no turn for a while.

@@ -24,8 +24,12 @@ func (c *Client) follow(asked *actor.PID, rejected *Rejected) {
 	}
 }
 
-// moveOn turns to another member.
+// moveOn turns to another member, unless somebody has done so already: if each of many moved on, all might pass over
+// the one member that is there, again and again.
 func (c *Client) moveOn(from *actor.PID) {
+	if !c.route.Load().Equal(from) {
+		return
+	}
 	for range c.members {
 		next := c.members[c.courier.tried%len(c.members)]
 		c.courier.tried++
