@@ -40,6 +40,9 @@ type call struct {
 	timeout  time.Duration
 	deadline int64
 
+	// again: there was no room for it before.
+	again bool
+
 	// sender gets the reply as a message, with the tag in it, or asker gets it as it is. Neither is there
 	// if nobody waits.
 	sender *actor.PID
@@ -193,6 +196,7 @@ func callOf(request any, sender *actor.PID) (*call, *Rejected) {
 	if m, ok := request.(interface{ GetTag() uint64 }); ok {
 		c.tag = m.GetTag()
 	}
+	c.again = isAgain(request)
 	if m, ok := request.(interface{ GetTimeoutMs() int64 }); ok {
 		c.timeout = timeoutOf(m.GetTimeoutMs())
 	}

@@ -59,11 +59,7 @@ func (cs *calls) admit(c *call, clock int64, cfg *Config) bool {
 	if len(cs.open) >= 2*(cfg.PendingMax+adminMax) {
 		cs.drop() // half of them at least are answered
 	}
-	timeout := c.timeout
-	if timeout <= 0 {
-		timeout = cfg.RequestTimeout
-	}
-	c.deadline = clock + int64(cfg.ticks(min(timeout, timeoutMax))) + 1 // a part of the first tick is over
+	c.deadline = clock + int64(cfg.ticks(patience(c.timeout, cfg))) + 1 // a part of the first tick is over
 	cs.open = append(cs.open, c)
 	cs.own.add(c)
 	c.owned = true

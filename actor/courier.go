@@ -177,6 +177,7 @@ func (k *courier) retry(o *op, rejected *Rejected) {
 	pause := min(int64(pauseTicksMin)<<min(o.retries, 16), pauseTicksMax)
 	hint := int64(time.Duration(rejected.RetryAfterMs) * time.Millisecond / clientTick)
 	jitter := k.jitter
+	o.refused = o.refused || rejected.Code == Code_OVERLOADED
 	if rejected.Code == Code_OVERLOADED && hint > 0 {
 		// All at once would find the same room full again, and who has waited for long must not wait for longer.
 		pause, jitter = hint, k.random.Float64()

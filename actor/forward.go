@@ -96,7 +96,7 @@ func (f *Forward) call() (*call, *Rejected) {
 		if o.answered.Load() {
 			return nil, nil
 		}
-		return &call{kind: o.kind, payload: o.payload, change: o.change, timeout: o.timeout, asker: f, hops: 1}, nil
+		return &call{kind: o.kind, payload: o.payload, change: o.change, timeout: o.timeout, again: o.again, asker: f, hops: 1}, nil
 	}
 	c, rejected := callOf(f.request, nil)
 	if rejected != nil {
@@ -160,13 +160,13 @@ func (c *call) request() proto.Message {
 	switch c.kind {
 	case proposeCall:
 		f, _ := parseFrame(c.payload)
-		m := &Propose{Command: f.command, TimeoutMs: ms, Tag: c.tag}
+		m := &Propose{Command: f.command, TimeoutMs: ms, Tag: c.tag, Retry: c.again}
 		if f.kind == frameKindSessionCommand {
 			m.Session, m.Sequence, m.LowestUnanswered = f.session, f.sequence, f.lowest
 		}
 		return m
 	case openCall:
-		return &OpenSession{TimeoutMs: ms, Tag: c.tag}
+		return &OpenSession{TimeoutMs: ms, Tag: c.tag, Retry: c.again}
 	case transferCall:
 		return transferMessage(c.change, ms, c.tag)
 	default:

@@ -55,6 +55,8 @@ type op struct {
 	since  int64
 	// retries counts pauses.
 	retries int
+	// refused: there was no room for an attempt.
+	refused bool
 	// redirected: a hint to the leader has been followed without a pause.
 	redirected bool
 	reply      reply
@@ -130,7 +132,7 @@ func (o *op) timeout() (timeout time.Duration) {
 
 // next makes the call of another attempt: an earlier one may still be in the hands of a member.
 func (o *op) next() *call {
-	return &call{kind: o.call.kind, change: o.call.change, local: o.call.local, min: o.call.min}
+	return &call{kind: o.call.kind, change: o.call.change, local: o.call.local, min: o.call.min, again: o.refused}
 }
 
 // launch makes an attempt.

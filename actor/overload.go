@@ -1,224 +1,216 @@
 package raft
 
 import (
-	"math"
 	"sync/atomic"
-	"time"
-
-	"github.com/asynkron/protoactor-go/actor"
 
 	"example.com/raftactor/node"
 )
 
-// overload turns requests down that there is no room for. What it knows belongs to the raft actor, but where said
+// overload decides who is let in when there is not room for all. Its fields belong to the raft actor, but where said
 // otherwise.
 //
-// The limits themselves are where the room is: in the mailbox, in calls, in the node. When one has been reached the
-// door is shut until there is some room again, so that most requests are turned down on the goroutines of those who
-// ask, and cost the member nothing. The door is no limit: it is late by a turn.
+// The limits themselves are where the room is: in the mailbox, in calls, in the node. When one has been reached the door
+// is shut until an eighth of the room is free, so that most requests are turned down on the goroutines of those who ask,
+// and cost the member little. What is free then is shared between those who ask for the first time and those who ask
+// again: otherwise those who have just been answered would always be the first to ask for more, and nobody else would
+// ever get in.
 type overload struct {
-	// door says what is turned down without a turn, or is nil. Read by whoever asks.
-	door atomic.Pointer[door]
-	// answers are the rejections for each reason, with the present hint. Read by whoever asks.
-	answers atomic.Pointer[[overloadReasons]*Rejected]
+	door doorway // read by whoever asks
+	// hints has the rejections. Read by whoever asks.
+	hints hints
 
-	// full are the limits that have been reached, and behind which there is not enough room yet.
-	full [overloadReasons]bool
+	// reason is the limit that was reached last, and full tells whether there is not enough room behind it yet.
+	reason overloadReason
+	full   bool
+	// firstLevel is up to where those are let in who ask for the first time, and room what they may take before the end
+	// of the turn.
+	firstLevel int64
+	room       holding
+
 	pace pace
+	// backlog is how many entries of the log the machine has not applied, as of the end of the last turn.
+	backlog Index
 
-	// hint is how long who is turned down is told to wait, in milliseconds.
-	hint int64
-	// taken is how many requests there was room for since the last tick, and refused how many there was none for, until
-	// then.
-	taken, refused uint64
+	demand demand
 }
 
-// An overloadReason says what there is no room in.
-type overloadReason uint8
-
+// Levels to which room is filled.
 const (
-	overloadedMailbox overloadReason = iota
-	overloadedPending
-	overloadedLog
-	overloadedPace
-
-	overloadReasons
+	fullLevel = 1 << 10
+	openLevel = fullLevel / 8 * 7
 )
 
-var overloadDetails = [overloadReasons]string{
-	overloadedMailbox: "as many requests wait as Config.RequestsMax or RequestBytesMax allows; try again later",
-	overloadedPending: "as many requests are under way as Config.PendingMax or PendingBytesMax allows; try again later",
-	overloadedLog: "as much waits to be committed or applied as Config.UncommittedBytesMax or UnappliedBytesMax allows, or as many " +
-		"reads as may; try again later",
-	overloadedPace: "what is in front of it takes more than half of the time that the request may wait; try again later",
-}
-
-// The hint, in milliseconds, and how it begins.
-const (
-	hintMin = 10
-	hintMax = 1000
-)
-
-func (o *overload) init() { o.setHint(hintMin) }
-
-func (o *overload) setHint(hint int64) {
-	o.hint = hint
-	answers := new([overloadReasons]*Rejected)
-	for reason, detail := range overloadDetails {
-		answers[reason] = &Rejected{
-			Code: Code_OVERLOADED, Outcome: Outcome_NOT_APPLIED, RetryAfterMs: hint, Detail: detail,
-		}
-	}
-	o.answers.Store(answers)
+func (o *overload) init() {
+	o.hints.set(hintMin)
+	o.firstLevel = fullLevel
 }
 
 // answer is the rejection for a reason. It is shared, and safe for concurrent use.
-func (o *overload) answer(reason overloadReason) *Rejected { return o.answers.Load()[reason] }
+func (o *overload) answer(reason overloadReason) *Rejected { return o.hints.Load().answers[reason] }
 
-// tick adapts the hint, so that of those who ask again about as many are turned down as there is room for: fewer would
-// leave the member idle, and more are in vain.
-func (o *overload) tick(refused uint64) {
-	more, taken := refused-o.refused, o.taken
-	o.refused, o.taken = refused, 0
-	hint := o.hint
+// reached says that there was no room for somebody.
+func (o *overload) reached(reason overloadReason) *Rejected {
+	o.full, o.reason = true, reason
+	return o.answer(reason)
+}
+
+// level is to which level the room is filled behind the limit of a reason.
+func (r *raftActor) level(reason overloadReason, now *node.Overview) int64 {
+	level := func(waiting int64, limit int) int64 { return waiting * fullLevel / int64(limit) }
 	switch {
-	case more > 2*taken:
-		hint = min(2*hint, hintMax)
-	case 2*more <= taken:
-		hint = max(hint/2, hintMin)
-	}
-	if hint != o.hint {
-		o.setHint(hint)
+	case reason == overloadedPending:
+		waiting := r.calls.atMachine()
+		return max(level(waiting.calls, r.cfg.PendingMax), level(waiting.bytes, r.cfg.PendingBytesMax))
+	case now.Role == node.Leader:
+		return max(level(int64(now.UncommittedBytes), r.cfg.UncommittedBytesMax),
+			level(int64(now.UnappliedBytes), r.cfg.UnappliedBytesMax))
+	default:
+		return 0
 	}
 }
 
-// A door says what is turned down.
-type door struct {
-	reason overloadReason
-	// queries: not only proposals.
-	queries bool
-	// patience: proposals that wait for no longer.
-	patience time.Duration
+// makeRoom looks, at the end of a turn, how much room there is, and shuts or opens the door.
+func (r *raftActor) makeRoom(now *node.Overview) {
+	o := &r.overload
+	level := r.level(o.reason, now)
+	if o.full && level <= openLevel {
+		o.full = false
+		o.firstLevel = level + o.demand.firstPart(fullLevel-level)
+	}
+	o.backlog = now.LastIndex - min(r.machineApplied(), now.LastIndex)
+	part := func(limit int, waiting int64) int64 {
+		return int64(limit)/fullLevel*o.firstLevel + int64(limit)%fullLevel - waiting
+	}
+	waiting := r.calls.atMachine()
+	o.room = holding{part(r.cfg.PendingMax, waiting.calls), part(r.cfg.PendingBytesMax, waiting.bytes)}
+	if o.reason != overloadedPending {
+		o.room.bytes = min(part(r.cfg.UncommittedBytesMax, int64(now.UncommittedBytes)),
+			part(r.cfg.UnappliedBytesMax, int64(now.UnappliedBytes)))
+	}
+	o.door.put(r.doorFor(level, now.Role))
 }
 
-// turnsAway returns the rejection of a request, or nil if it may come in. It is safe for concurrent use.
-func (o *overload) turnsAway(request any, cfg *Config) *Rejected {
-	if d := o.door.Load(); d != nil && d.isShutTo(request, cfg) {
-		return o.answer(d.reason)
+// letIn takes a call in, or returns why not.
+func (r *raftActor) letIn(c *call) *Rejected {
+	o := &r.overload
+	if reason, refused := r.noRoomFor(c); refused {
+		o.demand.refuse(c.again)
+		return o.answer(reason)
 	}
+	if !r.calls.admit(c, r.clock, &r.cfg) {
+		o.demand.refuse(c.again)
+		return o.reached(overloadedPending)
+	}
+	o.demand.take(c.again)
+	o.room.sub(c)
 	return nil
 }
 
-func (d *door) isShutTo(request any, cfg *Config) bool {
-	kind, timeout := proposeCall, time.Duration(0)
-	switch m := request.(type) {
-	case *call:
-		kind, timeout = m.kind, m.timeout
-	case *Propose:
-		timeout = timeoutOf(m.TimeoutMs)
-	case *OpenSession:
-		kind, timeout = openCall, timeoutOf(m.TimeoutMs)
-	case *Query:
-		kind = queryCall
-	case *Forward:
-		if m.origin == nil {
-			return d.isShutTo(m.request, cfg)
-		}
-		kind, timeout = m.origin.kind, m.origin.timeout
-	default:
-		return false
-	}
-	switch kind {
-	case proposeCall, openCall:
-		if timeout <= 0 {
-			timeout = cfg.RequestTimeout
-		}
-		return timeout <= d.patience
-	case queryCall, readyCall:
-		return d.queries
-	default:
-		return false
-	}
-}
-
-// settleDoor shuts and opens the door, at the end of a turn.
-func (r *raftActor) settleDoor(now *node.Overview) {
+// noRoomFor tells whether there is no room for a call that is left to it, or not in time.
+func (r *raftActor) noRoomFor(c *call) (reason overloadReason, refused bool) {
 	o := &r.overload
-	waiting := r.calls.atMachine()
-	o.full[overloadedPending] = o.full[overloadedPending] &&
-		(isCrowded(waiting.calls, r.cfg.PendingMax) || isCrowded(waiting.bytes, r.cfg.PendingBytesMax))
-	o.full[overloadedLog] = o.full[overloadedLog] && now.Role == node.Leader &&
-		(isCrowded(int64(now.UncommittedBytes), r.cfg.UncommittedBytesMax) ||
-			isCrowded(int64(now.UnappliedBytes), r.cfg.UnappliedBytesMax))
-	var d door
-	switch {
-	case o.full[overloadedPending]:
-		d = door{reason: overloadedPending, queries: true, patience: math.MaxInt64}
-	case o.full[overloadedLog]:
-		d = door{reason: overloadedLog, patience: math.MaxInt64}
-	case now.Role == node.Leader:
-		wait := o.pace.wait(now.LastIndex - min(r.machineApplied(), now.LastIndex))
-		d = door{reason: overloadedPace, patience: r.cfg.TickInterval * time.Duration(min(2*wait, ticksMax))}
-	}
-	o.open(d)
-}
-
-// ticksMax keeps a number of ticks within what a duration holds.
-const ticksMax = 1 << 20
-
-// isCrowded tells whether less than an eighth of the room is free.
-func isCrowded(waiting int64, limit int) bool { return waiting > int64(limit)-int64(limit)/8 }
-
-// open makes the door what it is to be. One that lets everybody in is none.
-func (o *overload) open(d door) {
-	old := o.door.Load()
-	switch {
-	case d.patience == 0 && old != nil:
-		o.door.Store(nil)
-	case d.patience != 0 && (old == nil || *old != d):
-		o.door.Store(&d)
-	}
-}
-
-// overloaded answers a request for which the mailbox has no room. It runs on the goroutine of the one who asks.
-func (r *raftActor) overloaded(request any) any {
-	return r.refuse(request, r.overload.answer(overloadedMailbox))
-}
-
-// refuse turns a request down. What it returns is for the sender. It is safe for concurrent use.
-func (r *raftActor) refuse(request any, rejected *Rejected) (reply any) {
-	switch m := request.(type) {
-	case *GrantCredit:
-		return nil // has no reply
-	case *call:
-		if m.asker != nil {
-			m.member = &r.vitals // it has not been given away: nobody else looks at it
-			m.reject(nil, rejected)
-			return nil
+	switch c.kind {
+	case proposeCall, openCall:
+		if r.isTooLate(c) {
+			return overloadedPace, true
 		}
-	case *Forward:
-		r.vitals.rejected(rejected.Code)
-		m.refuse(rejected)
-		return nil
-	}
-	r.vitals.rejected(rejected.Code)
-	if m, ok := request.(interface{ GetTag() uint64 }); ok && m.GetTag() != 0 {
-		return &Rejected{
-			Code: rejected.Code, Outcome: rejected.Outcome, RetryAfterMs: rejected.RetryAfterMs, Detail: rejected.Detail,
-			Tag: m.GetTag(),
+	case queryCall, readyCall:
+		if o.reason != overloadedPending {
+			return 0, false
 		}
+	default:
+		return 0, false
 	}
-	return rejected
+	return o.reason, !c.again && o.firstLevel < fullLevel && (o.room.calls <= 0 || o.room.bytes <= 0)
 }
 
-// isTurnedAway answers a request that the door is shut to. It tells whether it is.
-func (r *raftActor) isTurnedAway(request any, sender *actor.PID) bool {
-	rejected := r.overload.turnsAway(request, &r.cfg)
-	if rejected == nil {
+// isTooLate tells whether a proposal would have to wait for more than half of the time that it has: what is in front of
+// it may take longer than it looks.
+func (r *raftActor) isTooLate(c *call) bool {
+	if r.node.Role() != node.Leader {
 		return false
 	}
-	if reply := r.refuse(request, rejected); reply != nil {
-		tell(r.system, sender, reply)
+	o := &r.overload
+	wait := o.pace.wait(o.backlog + Index(len(r.proposals)))
+	first, again := o.patienceNeeded(wait)
+	if c.again {
+		first = again
 	}
-	return true
+	return wait > 0 && first >= int64(r.cfg.ticks(patience(c.timeout, &r.cfg)))
+}
+
+// patienceNeeded is for how long those are to wait at least who ask, if it takes so long to apply what is there already.
+func (o *overload) patienceNeeded(wait int64) (first, again int64) {
+	again = 2 * wait
+	if o.demand.isShared() {
+		return again + again/8, again
+	}
+	return again, again
+}
+
+// tick lets a tick pass. It is told how many requests were turned down since the start.
+func (o *overload) tick(refused uint64) {
+	o.demand.tick(refused)
+	if !o.demand.isShared() {
+		o.firstLevel = fullLevel
+	}
+	if o.demand.refused.now == 0 {
+		o.hints.shorten()
+	} else {
+		o.hints.adapt(o.demand.refused.lately, o.demand.taken.lately)
+	}
+}
+
+// demand is how much is asked for. It belongs to the raft actor, but for again.
+type demand struct {
+	// again is how many requests were ever refused that were made again. Written by whoever asks.
+	again atomic.Uint64
+
+	refused, refusedAgain, taken, takenAgain rate
+}
+
+// A rate counts, and knows how much that was in the last tick, and of late.
+type rate struct{ total, before, now, lately uint64 }
+
+// lately is how many ticks count, the more the less long ago they are.
+const lately = 8
+
+func (r *rate) tick() {
+	r.now, r.before = r.total-r.before, r.total
+	if r.lately += r.now - r.lately/lately; r.now == 0 && r.lately < lately {
+		r.lately = 0
+	}
+}
+
+func (d *demand) refuse(again bool) {
+	if again {
+		d.again.Add(1)
+	}
+}
+
+func (d *demand) take(again bool) {
+	d.taken.total++
+	if again {
+		d.takenAgain.total++
+	}
+}
+
+func (d *demand) tick(refused uint64) {
+	d.refused.total, d.refusedAgain.total = refused, d.again.Load()
+	for _, r := range []*rate{&d.refused, &d.refusedAgain, &d.taken, &d.takenAgain} {
+		r.tick()
+	}
+}
+
+// isShared tells whether somebody asks again.
+func (d *demand) isShared() bool { return d.refusedAgain.lately+d.takenAgain.lately > 0 }
+
+// firstPart is the part of some room that is for those who ask for the first time.
+func (d *demand) firstPart(room int64) int64 {
+	again := int64(d.refusedAgain.lately + d.takenAgain.lately)
+	all := int64(d.refused.lately + d.taken.lately)
+	if again == 0 || all == 0 {
+		return room
+	}
+	return room * max(all-again, 0) / all
 }

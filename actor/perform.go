@@ -99,8 +99,8 @@ func (r *raftActor) accepted(a *node.Accepted) {
 func (r *raftActor) rejected(a *node.Rejected) {
 	rejected := r.rejection(a.Err)
 	if rejected.Code == Code_OVERLOADED {
-		r.overload.full[overloadedLog] = true
-		r.overload.taken -= uint64(a.Count)
+		r.overload.reached(overloadedLog)
+		r.overload.demand.taken.total -= uint64(a.Count)
 	}
 	if r.asked != nil && r.asked == r.transfer {
 		r.transfer = nil

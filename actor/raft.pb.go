@@ -481,7 +481,10 @@ type Propose struct {
 	// It is at most sequence, and less than 65,536 behind it. Zero: 1.
 	LowestUnanswered uint64 `protobuf:"varint,5,opt,name=lowest_unanswered,json=lowestUnanswered,proto3" json:"lowest_unanswered,omitempty"`
 	// Copied into the reply, for those who have many requests under way.
-	Tag           uint64 `protobuf:"varint,6,opt,name=tag,proto3" json:"tag,omitempty"`
+	Tag uint64 `protobuf:"varint,6,opt,name=tag,proto3" json:"tag,omitempty"`
+	// It was turned down with OVERLOADED before. When there is not room for all, it is shared between those who ask for
+	// the first time and those who ask again.
+	Retry         bool `protobuf:"varint,7,opt,name=retry,proto3" json:"retry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -558,6 +561,13 @@ func (x *Propose) GetTag() uint64 {
 	return 0
 }
 
+func (x *Propose) GetRetry() bool {
+	if x != nil {
+		return x.Retry
+	}
+	return false
+}
+
 // Proposed says that the command has been applied.
 type Proposed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -631,9 +641,11 @@ func (x *Proposed) GetTag() uint64 {
 // OpenSession begins a session. The reply is SessionOpened. There is no end to it: a group keeps as many sessions as
 // its leader's Config.SessionsMax says, and forgets those that have not been used for longest.
 type OpenSession struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	TimeoutMs     int64                  `protobuf:"varint,1,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
-	Tag           uint64                 `protobuf:"varint,2,opt,name=tag,proto3" json:"tag,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	TimeoutMs int64                  `protobuf:"varint,1,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	Tag       uint64                 `protobuf:"varint,2,opt,name=tag,proto3" json:"tag,omitempty"`
+	// As for Propose.
+	Retry         bool `protobuf:"varint,3,opt,name=retry,proto3" json:"retry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -680,6 +692,13 @@ func (x *OpenSession) GetTag() uint64 {
 		return x.Tag
 	}
 	return 0
+}
+
+func (x *OpenSession) GetRetry() bool {
+	if x != nil {
+		return x.Retry
+	}
+	return false
 }
 
 // SessionOpened names a new session.
@@ -741,9 +760,11 @@ type Query struct {
 	Payload     []byte                 `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
 	Consistency Consistency            `protobuf:"varint,2,opt,name=consistency,proto3,enum=raftactor.v1.Consistency" json:"consistency,omitempty"`
 	// The answer waits until this index has been applied.
-	MinIndex      uint64 `protobuf:"varint,3,opt,name=min_index,json=minIndex,proto3" json:"min_index,omitempty"`
-	TimeoutMs     int64  `protobuf:"varint,4,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
-	Tag           uint64 `protobuf:"varint,5,opt,name=tag,proto3" json:"tag,omitempty"`
+	MinIndex  uint64 `protobuf:"varint,3,opt,name=min_index,json=minIndex,proto3" json:"min_index,omitempty"`
+	TimeoutMs int64  `protobuf:"varint,4,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	Tag       uint64 `protobuf:"varint,5,opt,name=tag,proto3" json:"tag,omitempty"`
+	// As for Propose.
+	Retry         bool `protobuf:"varint,6,opt,name=retry,proto3" json:"retry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -811,6 +832,13 @@ func (x *Query) GetTag() uint64 {
 		return x.Tag
 	}
 	return 0
+}
+
+func (x *Query) GetRetry() bool {
+	if x != nil {
+		return x.Retry
+	}
+	return false
 }
 
 // Answer is what the machine answered.
@@ -2491,7 +2519,7 @@ var File_actor_raft_proto protoreflect.FileDescriptor
 
 const file_actor_raft_proto_rawDesc = "" +
 	"\n" +
-	"\x10actor/raft.proto\x12\fraftactor.v1\x1a\vactor.proto\"\xb7\x01\n" +
+	"\x10actor/raft.proto\x12\fraftactor.v1\x1a\vactor.proto\"\xcd\x01\n" +
 	"\aPropose\x12\x18\n" +
 	"\acommand\x18\x01 \x01(\fR\acommand\x12\x1d\n" +
 	"\n" +
@@ -2499,26 +2527,29 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\asession\x18\x03 \x01(\x04R\asession\x12\x1a\n" +
 	"\bsequence\x18\x04 \x01(\x04R\bsequence\x12+\n" +
 	"\x11lowest_unanswered\x18\x05 \x01(\x04R\x10lowestUnanswered\x12\x10\n" +
-	"\x03tag\x18\x06 \x01(\x04R\x03tag\"^\n" +
+	"\x03tag\x18\x06 \x01(\x04R\x03tag\x12\x14\n" +
+	"\x05retry\x18\a \x01(\bR\x05retry\"^\n" +
 	"\bProposed\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x16\n" +
 	"\x06result\x18\x03 \x01(\fR\x06result\x12\x10\n" +
-	"\x03tag\x18\x04 \x01(\x04R\x03tag\">\n" +
+	"\x03tag\x18\x04 \x01(\x04R\x03tag\"T\n" +
 	"\vOpenSession\x12\x1d\n" +
 	"\n" +
 	"timeout_ms\x18\x01 \x01(\x03R\ttimeoutMs\x12\x10\n" +
-	"\x03tag\x18\x02 \x01(\x04R\x03tag\";\n" +
+	"\x03tag\x18\x02 \x01(\x04R\x03tag\x12\x14\n" +
+	"\x05retry\x18\x03 \x01(\bR\x05retry\";\n" +
 	"\rSessionOpened\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
-	"\x03tag\x18\x02 \x01(\x04R\x03tag\"\xac\x01\n" +
+	"\x03tag\x18\x02 \x01(\x04R\x03tag\"\xc2\x01\n" +
 	"\x05Query\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12;\n" +
 	"\vconsistency\x18\x02 \x01(\x0e2\x19.raftactor.v1.ConsistencyR\vconsistency\x12\x1b\n" +
 	"\tmin_index\x18\x03 \x01(\x04R\bminIndex\x12\x1d\n" +
 	"\n" +
 	"timeout_ms\x18\x04 \x01(\x03R\ttimeoutMs\x12\x10\n" +
-	"\x03tag\x18\x05 \x01(\x04R\x03tag\"H\n" +
+	"\x03tag\x18\x05 \x01(\x04R\x03tag\x12\x14\n" +
+	"\x05retry\x18\x06 \x01(\bR\x05retry\"H\n" +
 	"\x06Answer\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\fR\x06result\x12\x10\n" +

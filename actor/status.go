@@ -51,7 +51,7 @@ func (r *raftActor) publishStatus() {
 		r.role = now.Role
 		r.publishSlowStatus(0) // what was known as a leader, or is now
 	}
-	r.settleDoor(&now)
+	r.makeRoom(&now)
 	r.published.set(now)
 }
 

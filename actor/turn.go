@@ -269,12 +269,10 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 	if c == nil || c.answered.Load() {
 		return // nobody waits for it any more
 	}
-	if !r.calls.admit(c, r.clock, &r.cfg) {
-		r.overload.full[overloadedPending] = true
-		c.reject(r.system, r.overload.answer(overloadedPending))
+	if rejected := r.letIn(c); rejected != nil {
+		c.reject(r.system, rejected)
 		return
 	}
-	r.overload.taken++
 	if c.isForLeader() && r.node.Role() != node.Leader {
 		r.forward(c)
 		return
