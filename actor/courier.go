@@ -146,7 +146,7 @@ func (k *courier) rejected(o *op) {
 	case o == k.opening && !k.client.proposals.isSessionWanted(rejected):
 		k.opening = nil
 	case rejected.Code == Code_SESSION_EXPIRED:
-		k.sessionLost(o)
+		k.sessionLost(o, rejected)
 	case !mayHelp(o, rejected.Code) || (unknown && !o.isRepeatable()):
 		k.giveUp(o)
 	default:
@@ -252,12 +252,21 @@ func (k *courier) sessionOpened(session uint64) {
 	}
 }
 
-// sessionLost has an op that has certainly not been applied proposed in another session.
-func (k *courier) sessionLost(o *op) {
-	if o.doubt.Load() != notApplied {
+// sessionLost has an op that has certainly not been applied proposed in another session. If that happens again it pauses
+// first: where more clients are at work than the group keeps sessions, each new session costs another client its own.
+func (k *courier) sessionLost(o *op, rejected *Rejected) {
+	switch {
+	case o.doubt.Load() != notApplied:
 		k.giveUp(o)
-		return
+	case o.lost:
+		k.retry(o, rejected)
+	default:
+		o.lost = true
+		k.changeSession(o)
 	}
+}
+
+func (k *courier) changeSession(o *op) {
 	there, wanted := o.flight.readmit(o)
 	if there {
 		k.proposeAnew(o)
@@ -282,7 +291,7 @@ func (k *courier) tick(elapsed int64) {
 		switch {
 		case p.op.ended.Load():
 		case p.due <= now:
-			p.op.launch(p.op.next()) // an answer that comes at once is for the next turn
+			k.tryAgain(p.op)
 		default:
 			kept = append(kept, p)
 		}
@@ -291,6 +300,15 @@ func (k *courier) tick(elapsed int64) {
 	k.pausing = kept
 	k.lookAfterAll(now)
 	k.stopTimeIfIdle()
+}
+
+// tryAgain makes another attempt. An answer that comes at once is for the next turn.
+func (k *courier) tryAgain(o *op) {
+	if o.last.Load().Code == Code_SESSION_EXPIRED {
+		k.changeSession(o)
+		return
+	}
+	o.launch(o.next())
 }
 
 // lookAfterAll ends the ops that nobody waits for and whose context is done, and the attempts that take too long.
