@@ -93,3 +93,26 @@ func TestWhoWaitsForRoomIsNotOvertaken(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A large command at the head of those who wait may be what keeps a small one from being let in.
+func TestWhoStopsWaitingLetsOthersIn(t *testing.T) {
+	f := newFlight(10, 100, false)
+	ctx := within(t, 20*time.Second)
+	large, small := make([]byte, 60), make([]byte, 10)
+	if err := f.enter(&op{flight: &f, ctx: ctx}, large, false); err != nil {
+		t.Fatal(err)
+	}
+	impatient, stop := context.WithCancel(ctx)
+	quit, let := make(chan error, 1), make(chan error, 1)
+	go func() { quit <- f.enter(&op{flight: &f, ctx: impatient}, large, true) }()
+	await(t, "the large one waits", func() bool { return f.waiters.Load() == 1 })
+	go func() { let <- f.enter(&op{flight: &f, ctx: ctx}, small, true) }()
+	await(t, "the small one waits", func() bool { return f.waiters.Load() == 2 })
+	stop()
+	if err := <-quit; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if err := <-let; err != nil {
+		t.Errorf("got %v, although there is room", err)
+	}
+}
