@@ -41,6 +41,23 @@ func TestProposalsOfOneClientAreAppliedInOrder(t *testing.T) {
 	}
 }
 
+// Many are told the same at once. What one was told late, of a member that the client asks no more, does not count.
+func TestALateHintDoesNotTurnAClientBack(t *testing.T) {
+	f, leader := newGroup(t)
+	client := f.client(ClientConfig{}, 1, 2, 3)
+	defer client.Close()
+	others := f.others(leader)
+	client.learn(f.pids[leader])
+	client.follow(f.pids[others[0]], &Rejected{Code: Code_NOT_LEADER, Leader: uint64(others[1])})
+	if got := client.route.Load(); !got.Equal(f.pids[leader]) {
+		t.Errorf("it asks %v, want the leader, %d", got, leader)
+	}
+	client.follow(client.route.Load(), &Rejected{Code: Code_NOT_LEADER, Leader: uint64(others[1])})
+	if got := client.route.Load(); !got.Equal(f.pids[others[1]]) {
+		t.Errorf("it asks %v, want %d", got, others[1])
+	}
+}
+
 // A client that knows a follower only is told by it who leads, and asks the leader itself from then on.
 func TestAClientLearnsOfTheLeaderFromAFollower(t *testing.T) {
 	f, leader := newGroup(t)

@@ -67,3 +67,17 @@ func TestNobodyOvertakesThoseWhoWaitForASession(t *testing.T) {
 		t.Errorf("direct %v, at %v", third.direct, third.place)
 	}
 }
+
+// The loss of a session is told once for each op that was under way in it.
+func TestALateLossLeavesTheNextSessionOpen(t *testing.T) {
+	f := newFlight(4, 1<<20, true)
+	f.opened(7)
+	o := &op{flight: &f, ctx: context.Background()}
+	if err := f.enter(o, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	f.opened(8)
+	if there, wanted := f.readmit(o); !there || wanted || o.place != (sessionPlace{8, o.number, 1}) || f.session != 8 {
+		t.Errorf("there %v, wanted %v, at %+v, and the session is %d", there, wanted, o.place, f.session)
+	}
+}

@@ -92,6 +92,7 @@ func (f *flight) quit(w *waiter, err error) error {
 	}
 	f.waiting = slices.Delete(f.waiting, k, k+1)
 	f.waiters.Add(-1)
+	f.admitWaiting() // there may be room for those behind it
 	return err
 }
 

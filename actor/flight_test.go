@@ -2,7 +2,10 @@ package raft
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"testing"
+	"time"
 )
 
 // A request may wait for long: for a member to be ready, or for an index that is far ahead. Only the commands of a session
@@ -45,5 +48,71 @@ func TestARequestThatTakesLongHoldsNoOtherUp(t *testing.T) {
 	}
 	if got := f.all(nil); len(got) != 0 || !f.isEmpty() {
 		t.Errorf("%d are under way, counted as %d", len(got), f.count.Load())
+	}
+}
+
+// Room may come to be between the look for it and the wait.
+func TestNobodyWaitsWhileThereIsRoom(t *testing.T) {
+	f := newFlight(1, 1<<20, true)
+	ctx := within(t, 20*time.Second)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 200_000 {
+				o := &op{flight: &f, ctx: ctx}
+				if err := f.enter(o, nil, true); err != nil {
+					t.Error(err)
+					return
+				}
+				o.ended.Store(true)
+				o.err = ErrClosed // so that it does not wait for a session
+				o.exit()
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestWhoWaitsForRoomIsNotOvertaken(t *testing.T) {
+	f := newFlight(1, 1<<20, true)
+	first, second := &op{flight: &f, ctx: context.Background()}, &op{flight: &f, ctx: within(t, 20*time.Second)}
+	if err := f.enter(first, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	let := make(chan error)
+	go func() { let <- f.enter(second, nil, true) }()
+	await(t, "somebody waits", func() bool { return f.waiters.Load() == 1 })
+	first.left.Store(true) // it is leaving, and has not come to let others in
+	f.count.Add(-1)
+	if err := f.enter(&op{flight: &f, ctx: context.Background()}, nil, false); !errors.Is(err, ErrOverloaded) {
+		t.Errorf("got %v, want that somebody else comes first", err)
+	}
+	f.count.Add(1)
+	f.leave(first)
+	if err := <-let; err != nil {
+		t.Error(err)
+	}
+}
+
+// A large command at the head of those who wait may be what keeps a small one from being let in.
+func TestWhoStopsWaitingLetsOthersIn(t *testing.T) {
+	f := newFlight(10, 100, false)
+	ctx := within(t, 20*time.Second)
+	large, small := make([]byte, 60), make([]byte, 10)
+	if err := f.enter(&op{flight: &f, ctx: ctx}, large, false); err != nil {
+		t.Fatal(err)
+	}
+	impatient, stop := context.WithCancel(ctx)
+	quit, let := make(chan error, 1), make(chan error, 1)
+	go func() { quit <- f.enter(&op{flight: &f, ctx: impatient}, large, true) }()
+	await(t, "the large one waits", func() bool { return f.waiters.Load() == 1 })
+	go func() { let <- f.enter(&op{flight: &f, ctx: ctx}, small, true) }()
+	await(t, "the small one waits", func() bool { return f.waiters.Load() == 2 })
+	stop()
+	if err := <-quit; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if err := <-let; err != nil {
+		t.Errorf("got %v, although there is room", err)
 	}
 }
