@@ -322,35 +322,3 @@ func TestWithoutASessionAMemberMayTakeItsTime(t *testing.T) {
 		t.Errorf("got %v, frame %+v", got.err, s.frames[0])
 	}
 }
-
-// Each session that is opened costs another client its own, if there are more clients than sessions. Who has lost one
-// before waits a little, so that they do not do nothing else for ever.
-func TestWhoLosesItsSessionAgainWaitsBeforeItOpensAnother(t *testing.T) {
-	f, leader := newGroup(t)
-	client := f.client(ClientConfig{}, leader)
-	defer client.Close()
-	f.end(f.proposes(context.Background(), client, "x"))
-	k := client.courier
-	o := &op{call: call{kind: proposeCall}, client: client, flight: &client.proposals, ctx: context.Background()}
-	if err := o.flight.enter(o, nil, false); err != nil {
-		t.Fatal(err)
-	}
-	o.frame([]byte("y"))
-	expired := rejectExpired(o.place.session)
-	o.last.Store(expired)
-	k.sessionLost(o, expired)
-	if k.opening == nil || len(k.pausing) != 0 {
-		t.Fatalf("at first no session is opened, or after a pause: %+v", k.pausing)
-	}
-	opening := k.opening
-	f.settle()
-	if opening.reply.index == 0 || client.proposals.session != uint64(opening.reply.index) {
-		t.Fatalf("no session was opened: %+v", opening.reply)
-	}
-	o.ended.Store(false) // it has been applied in that; say that it has not
-	o.doubt.Store(notApplied)
-	k.sessionLost(o, rejectExpired(o.place.session))
-	if k.opening != nil || len(k.pausing) != 1 {
-		t.Errorf("a session is opened at once again, or never: %+v", k.pausing)
-	}
-}

@@ -81,3 +81,24 @@ func TestALateLossLeavesTheNextSessionOpen(t *testing.T) {
 		t.Errorf("there %v, wanted %v, at %+v, and the session is %d", there, wanted, o.place, f.session)
 	}
 }
+
+// Where there are more clients than the group keeps sessions, each opening costs another client its own.
+func TestAClientThatLosesItsSessionsPauses(t *testing.T) {
+	f := newFixture(t)
+	s := f.newStub(1, script(rejects(Code_SESSION_EXPIRED, Outcome_NOT_APPLIED)))
+	client := f.client(ClientConfig{}, 1)
+	defer client.Close()
+	a := f.proposes(context.Background(), client, "x")
+	f.settle() // without a pause it would not come to rest
+	if got := s.count(openCall); got > 2 {
+		t.Errorf("%d sessions were opened at once", got)
+	}
+	f.pass(100)
+	if got := s.count(openCall); got < 20 || got > 60 {
+		t.Errorf("%d sessions were opened in 5 s, want some, and not many", got)
+	}
+	s.answer = script(applied)
+	if f.end(a); a.err != nil {
+		t.Error(a.err)
+	}
+}

@@ -32,6 +32,9 @@ type courier struct {
 	pausing []pausing
 	// opening is what opens a session, or nil.
 	opening *op
+	// opened is when a session was opened last, and robbed counts those in a row that were lost soon after that.
+	opened int64
+	robbed int
 	// jitter is the part by which the pauses that begin in this turn are longer: one for all, so that they keep their
 	// order. But those for which there is no room each have their own.
 	jitter float64
@@ -63,6 +66,8 @@ const (
 	overdueTicks = int64((attemptMax + attemptMax/4) / clientTick)
 	// pauseTicksMin and pauseTicksMax are the shortest and the longest pause that the client makes on its own account.
 	pauseTicksMin, pauseTicksMax = 1, 10
+	// soonTicks is what a session lasts at least that is not opened in vain.
+	soonTicks = 100
 )
 
 func newCourier(c *Client, cfg ClientConfig) *courier {
@@ -146,7 +151,7 @@ func (k *courier) rejected(o *op) {
 	case o == k.opening && !k.client.proposals.isSessionWanted(rejected):
 		k.opening = nil
 	case rejected.Code == Code_SESSION_EXPIRED:
-		k.sessionLost(o, rejected)
+		k.sessionLost(o)
 	case !mayHelp(o, rejected.Code) || (unknown && !o.isRepeatable()):
 		k.giveUp(o)
 	default:
@@ -174,17 +179,23 @@ func (k *courier) retry(o *op, rejected *Rejected) {
 		o.launch(o.next())
 		return
 	}
-	pause := min(int64(pauseTicksMin)<<min(o.retries, 16), pauseTicksMax)
 	hint := int64(time.Duration(rejected.RetryAfterMs) * time.Millisecond / clientTick)
-	jitter := k.jitter
 	o.refused = o.refused || rejected.Code == Code_OVERLOADED
 	if rejected.Code == Code_OVERLOADED && hint > 0 {
 		// All at once would find the same room full again, and who has waited for long must not wait for longer.
-		pause, jitter = hint, k.random.Float64()
+		k.pause(o, hint, k.random.Float64())
+		return
 	}
-	pause = max(pause, hint)
+	k.pause(o, max(pauseTicks(o.retries), hint), k.jitter)
+}
+
+// pauseTicks is the pause after as many as were made before.
+func pauseTicks(before int) int64 { return min(int64(pauseTicksMin)<<min(before, 16), pauseTicksMax) }
+
+// pause has an op wait for its next attempt.
+func (k *courier) pause(o *op, ticks int64, jitter float64) {
 	o.retries++
-	k.pausing = append(k.pausing, pausing{o, k.clock.Load() + pause + int64(jitter*float64(pause+1))})
+	k.pausing = append(k.pausing, pausing{o, k.clock.Load() + ticks + int64(jitter*float64(ticks+1))})
 }
 
 // giveUp ends an op because of its last rejection.
@@ -240,7 +251,7 @@ func (k *courier) openSession() {
 }
 
 func (k *courier) sessionOpened(session uint64) {
-	k.opening = nil
+	k.opening, k.opened = nil, k.clock.Load()
 	for {
 		waiting := k.client.proposals.opened(session)
 		if len(waiting) == 0 {
@@ -252,28 +263,33 @@ func (k *courier) sessionOpened(session uint64) {
 	}
 }
 
-// sessionLost has an op that has certainly not been applied proposed in another session. If that happens again it pauses
-// first: where more clients are at work than the group keeps sessions, each new session costs another client its own.
-func (k *courier) sessionLost(o *op, rejected *Rejected) {
-	switch {
-	case o.doubt.Load() != notApplied:
+// sessionLost has an op that has certainly not been applied proposed in another session.
+func (k *courier) sessionLost(o *op) {
+	if o.doubt.Load() != notApplied {
 		k.giveUp(o)
-	case o.lost:
-		k.retry(o, rejected)
-	default:
-		o.lost = true
-		k.changeSession(o)
+		return
 	}
-}
-
-func (k *courier) changeSession(o *op) {
 	there, wanted := o.flight.readmit(o)
 	if there {
 		k.proposeAnew(o)
 	}
 	if wanted {
-		k.openSession()
+		k.reopenSession()
 	}
+}
+
+// reopenSession opens a session in place of one that was lost. If there are more clients than the group keeps sessions,
+// each opening costs another client its own: so there is a pause before it, which grows as long as that goes on.
+func (k *courier) reopenSession() {
+	if k.opening != nil {
+		return
+	}
+	if k.clock.Load()-k.opened > soonTicks {
+		k.robbed = 0
+	}
+	k.opening = newOpening(k.client)
+	k.pause(k.opening, pauseTicks(k.robbed), k.jitter)
+	k.robbed++
 }
 
 // proposeAnew makes the first attempt in a session.
@@ -291,7 +307,7 @@ func (k *courier) tick(elapsed int64) {
 		switch {
 		case p.op.ended.Load():
 		case p.due <= now:
-			k.tryAgain(p.op)
+			p.op.launch(p.op.next()) // an answer that comes at once is for the next turn
 		default:
 			kept = append(kept, p)
 		}
@@ -300,15 +316,6 @@ func (k *courier) tick(elapsed int64) {
 	k.pausing = kept
 	k.lookAfterAll(now)
 	k.stopTimeIfIdle()
-}
-
-// tryAgain makes another attempt. An answer that comes at once is for the next turn.
-func (k *courier) tryAgain(o *op) {
-	if o.last.Load().Code == Code_SESSION_EXPIRED {
-		k.changeSession(o)
-		return
-	}
-	o.launch(o.next())
 }
 
 // lookAfterAll ends the ops that nobody waits for and whose context is done, and the attempts that take too long.

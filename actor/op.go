@@ -57,8 +57,6 @@ type op struct {
 	retries int
 	// refused: there was no room for an attempt.
 	refused bool
-	// lost: it has lost its session before.
-	lost bool
 	// redirected: a hint to the leader has been followed without a pause.
 	redirected bool
 	reply      reply
