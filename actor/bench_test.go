@@ -10,8 +10,16 @@ import (
 	"example.com/raftactor/node"
 )
 
-// benchGroup starts three members in one actor system, in memory, and returns the PID of the leader.
+// benchGroup starts three members in one actor system, in memory, and returns the PID of the leader. They are stopped
+// when the benchmark ends.
 func benchGroup(b *testing.B) (*actor.ActorSystem, *actor.PID) {
+	b.Helper()
+	system, leader := spawnBenchGroup(b, func() Machine { return &counter{} })
+	b.Cleanup(func() { stopBenchGroup(b, system) })
+	return system, leader
+}
+
+func spawnBenchGroup(b *testing.B, machine func() Machine) (*actor.ActorSystem, *actor.PID) {
 	b.Helper()
 	system, store, transport := quietSystem(), NewMemoryStore(), NewMemoryTransport()
 	leader := make(chan ID, 100)
@@ -20,25 +28,25 @@ func benchGroup(b *testing.B) (*actor.ActorSystem, *actor.PID) {
 			leader <- event.Leader
 		}
 	})
-	pids := map[ID]*actor.PID{}
 	for id := ID(1); id <= 3; id++ {
-		pid, err := Spawn(system, Config{
+		_, err := Spawn(system, Config{
 			Group: "bench", ID: id, Members: []Member{{ID: 1}, {ID: 2}, {ID: 3}}, Store: store, Transport: transport,
 			Logger: hclog.NewNullLogger(),
-		}, &counter{})
+		}, machine())
 		if err != nil {
 			b.Fatal(err)
 		}
-		pids[id] = pid
 	}
-	b.Cleanup(func() {
-		for _, pid := range pids {
-			if err := system.Root.StopFuture(pid).Wait(); err != nil {
-				b.Error(err)
-			}
+	return system, actor.NewPID(system.Address(), Name("bench", <-leader))
+}
+
+func stopBenchGroup(b *testing.B, system *actor.ActorSystem) {
+	b.Helper()
+	for id := ID(1); id <= 3; id++ {
+		if err := system.Root.StopFuture(actor.NewPID(system.Address(), Name("bench", id))).Wait(); err != nil {
+			b.Error(err)
 		}
-	})
-	return system, pids[<-leader]
+	}
 }
 
 // A benchAsker is an actor that keeps a number of requests under way until enough are answered.

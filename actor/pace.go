@@ -6,8 +6,8 @@ package raft
 type pace struct {
 	// last is where the log ended a tick ago, and applied how far the machine was.
 	last, applied Index
-	// rate is how many entries are applied in paceUnit ticks, on the average of some. Zero if it is not known, or if
-	// nothing waits.
+	// rate is how many entries are applied in paceUnit ticks, on the average of some in which something waited. What
+	// was known of that is forgotten little by little while nothing waits. Zero if nothing is known.
 	rate int64
 	// stalled is for how many ticks nothing has been applied although something waits.
 	stalled int64
@@ -16,6 +16,8 @@ type pace struct {
 const (
 	// paceUnit is how many ticks a rate is for.
 	paceUnit = 1 << 10
+	// paceRateMax is a rate beyond which nothing is known.
+	paceRateMax = 1 << 30
 	// paceWaitMax is the longest time to wait that is told apart.
 	paceWaitMax = 1 << 20
 )
@@ -26,16 +28,21 @@ func (p *pace) tick(elapsed int64, last, applied Index) {
 	rate := done * paceUnit / elapsed
 	switch {
 	case applied >= p.last:
-		p.rate, p.stalled = 0, 0
+		if p.rate > 0 {
+			p.rate = max(rate, p.rate+p.rate/4+1)
+		}
+		if p.rate > paceRateMax {
+			p.rate = 0
+		}
 	case p.rate == 0:
 		p.rate = rate
 	default:
 		p.rate += (rate - p.rate) / 8
 	}
-	if done > 0 {
-		p.stalled = 0
-	} else if applied < p.last {
+	if done == 0 && applied < p.last {
 		p.stalled += elapsed
+	} else {
+		p.stalled = 0
 	}
 	p.last, p.applied = last, applied
 }
