@@ -116,7 +116,10 @@ func (*subscriber) Stop(*actor.PID)                   {}
 
 // catchUp has a subscriber get all that there is, from where it is or from another member.
 func (s *subscriber) catchUp(other ID) {
-	last := uint64(s.record[len(s.record)-1].index)
+	last := uint64(0)
+	if n := len(s.record); n > 0 {
+		last = uint64(s.record[n-1].index)
+	}
 	for range 100 {
 		s.settle()
 		if s.newest().ended {
