@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// A chaos runs a fixture by chance: who has a turn, and what becomes of what is on its way. All of it is drawn from rng.
+// A chaos runs a fixture by chance: who has a turn, and what becomes of what is on its way. All of it is drawn from
+// rng.
 type chaos struct {
 	*fixture
 	rng *rand.Rand

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// A dictionary is a machine of keys and values that keeps a record of all that it has applied. The record is a part of
-// its state: whatever a member's past, it tells of every command.
+// A dictionary is a machine of keys and values that keeps a record of all that it has applied. The record is a part
+// of its state: whatever a member's past, it tells of every command.
 type dictionary struct {
 	values map[string]string
 	record []deed
@@ -45,7 +45,8 @@ type command struct {
 }
 
 func (c command) encode() []byte {
-	return fmt.Appendf(nil, "%d %d %d %s %s %s %s", c.client, c.number, c.attempt, c.verb, c.key, c.value, c.expected)
+	return fmt.Appendf(nil, "%d %d %d %s %s %s %s",
+		c.client, c.number, c.attempt, c.verb, c.key, c.value, c.expected)
 }
 
 func decodeCommand(data []byte) (c command, err error) {

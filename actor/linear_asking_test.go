@@ -110,12 +110,13 @@ func (t *trial) readLetters() {
 // peek reads what a member has, which is to be as new as a client knows the state to be.
 func (t *trial) peek(id ID) {
 	least := t.someClient().self().seen
-	q := &Query{Payload: []byte(t.someKey()), Consistency: Consistency_LOCAL, MinIndex: uint64(least), TimeoutMs: t.timeout()}
-	t.send(id, q, nil)
+	t.send(id, &Query{
+		Payload: []byte(t.someKey()), Consistency: Consistency_LOCAL, MinIndex: uint64(least), TimeoutMs: t.timeout(),
+	}, nil)
 }
 
-// carry makes of each forwarded request and its reply what a transport between processes would, which may lose a reply
-// or take its time with it.
+// carry makes of each forwarded request and its reply what a transport between processes would, which may lose a
+// reply or take its time with it.
 func (t *trial) carry(carried map[*Forward]bool) func(e *PeerEnvelope) []*PeerEnvelope {
 	return func(e *PeerEnvelope) []*PeerEnvelope {
 		copied := *e

@@ -201,8 +201,8 @@ func (t *trial) judgeOperation(o *operation, done []deed) {
 	t.counts[[]string{"", "operations answered", "operations of unknown outcome", "operations never applied"}[o.fate]]++
 }
 
-// settleUnknown looks up what its client does not know. An operation without effect takes no part in the history, and one
-// that has had it had it when a machine first applied it, at the latest.
+// settleUnknown looks up what its client does not know. An operation without effect takes no part in the history, and
+// one that has had it had it when a machine first applied it, at the latest.
 func (t *trial) settleUnknown(o *operation, done []deed) {
 	switch {
 	case o.fate != unknown:
@@ -213,8 +213,8 @@ func (t *trial) settleUnknown(o *operation, done []deed) {
 	}
 }
 
-// judgeReply holds one reply to what was applied. Each try names itself in its command, so that a NOT_APPLIED has to be
-// true of the very try.
+// judgeReply holds one reply to what was applied. Each try names itself in its command, so that a NOT_APPLIED has to
+// be true of the very try.
 func (t *trial) judgeReply(a *asking, done map[[2]int][]deed) {
 	if a.reply == nil {
 		t.find("replies", "asked %d of member %d, %v, was never answered", a.tag, a.member, a.request)
@@ -229,7 +229,8 @@ func (t *trial) judgeReply(a *asking, done map[[2]int][]deed) {
 		if !ok {
 			return
 		}
-		if want := valueAt(t.record, string(request.Payload), Index(m.Index)); want != string(m.Result) || m.Index < request.MinIndex {
+		want := valueAt(t.record, string(request.Payload), Index(m.Index))
+		if want != string(m.Result) || m.Index < request.MinIndex {
 			t.find("replies", "%v of member %d is answered with %v, and the value there is %q", request, a.member, m, want)
 		}
 	}
@@ -238,7 +239,8 @@ func (t *trial) judgeReply(a *asking, done map[[2]int][]deed) {
 func (t *trial) judgeProposal(a *asking, c command, done []deed) {
 	did := slices.ContainsFunc(done, func(d deed) bool { return d.attempt == c.attempt })
 	wrong := func() {
-		t.find("outcomes", "asked %d of member %d, %v, was answered with %T{%v}; applied by %v", a.tag, a.member, a.request, a.reply, a.reply, done)
+		t.find("outcomes", "asked %d of member %d, %v, was answered with %T{%v}; applied by %v",
+			a.tag, a.member, a.request, a.reply, a.reply, done)
 	}
 	switch m := a.reply.(type) {
 	case *Proposed:

@@ -16,11 +16,11 @@ var planted = map[string]struct {
 	plant func(t *trial)
 }{
 	"reads see what the member has":     {"history", func(t *trial) { t.hooks.consistency = Consistency_LOCAL }},
-	"reads see an old copy":             {"history", machines(func(d *dictionary) Machine { return &readsOld{dictionary: d} })},
-	"answers are of another index":      {"replies", machines(func(d *dictionary) Machine { return &readsOld{dictionary: d} })},
-	"some commands are applied twice":   {"exactly once", machines(func(d *dictionary) Machine { return appliesTwice{d} })},
-	"streams and machines differ":       {"streams", machines(func(d *dictionary) Machine { return appliesTwice{d} })},
-	"a machine leaves commands out":     {"machines", machines(func(d *dictionary) Machine { return &leavesOut{dictionary: d} })},
+	"reads see an old copy":             {"history", machines(asReadsOld)},
+	"answers are of another index":      {"replies", machines(asReadsOld)},
+	"some commands are applied twice":   {"exactly once", machines(asAppliesTwice)},
+	"streams and machines differ":       {"streams", machines(asAppliesTwice)},
+	"a machine leaves commands out":     {"machines", machines(asLeavesOut)},
 	"a machine panics":                  {"failures", panicsOnce},
 	"tries leave their session":         {"exactly once", requests(withoutSession)},
 	"results are lost":                  {"history", replies(withoutResult)},
@@ -28,9 +28,9 @@ var planted = map[string]struct {
 	"what was done is never told":       {"liveness", replies(neverDone)},
 	"what is unknown is acknowledged":   {"exactly once", replies(acknowledged)},
 	"some replies do not come":          {"replies", replies(seldom)},
-	"a disk forgets what it has synced": {"exactly once", stores(func(s Store) Store { return forgetfulStore{s} })},
-	"a snapshot has no sessions":        {"machines", stores(func(s Store) Store { return sessionlessStore{s} })},
-	"sessions are not in a snapshot":    {"sessions", stores(func(s Store) Store { return sessionlessStore{s} })},
+	"a disk forgets what it has synced": {"exactly once", stores(asForgetful)},
+	"a snapshot has no sessions":        {"machines", stores(asSessionless)},
+	"sessions are not in a snapshot":    {"sessions", stores(asSessionless)},
 	"a request is forwarded twice":      {"exactly once", forwardsTwice},
 	"users of Clients propose again":    {"exactly once", insists},
 }
@@ -65,6 +65,12 @@ func TestPlantedMistakesAreFound(t *testing.T) {
 		})
 	}
 }
+
+func asReadsOld(d *dictionary) Machine     { return &readsOld{dictionary: d} }
+func asAppliesTwice(d *dictionary) Machine { return appliesTwice{d} }
+func asLeavesOut(d *dictionary) Machine    { return &leavesOut{dictionary: d} }
+func asForgetful(s Store) Store            { return forgetfulStore{s} }
+func asSessionless(s Store) Store          { return sessionlessStore{s} }
 
 // readsOld answers queries from a copy that it renews from time to time.
 type readsOld struct {

@@ -99,7 +99,7 @@ func (c *realClient) ended(o *operation, r Result, err error) {
 	case isUnknown:
 		c.counts["operations of Clients of unknown outcome"]++
 		if errors.Is(err, ErrSessionExpired) && !c.weather.sessionsExpire() {
-			c.find("outcomes", "an operation of a Client, %v, ends with %v, and nobody has more than a few sessions", o, err)
+			c.find("outcomes", "an operation of a Client, %v, ends with %v, and no session has to expire", o, err)
 		}
 		o.fate = unknown
 		if errors.Is(err, ErrSessionExpired) && !gaveUp {

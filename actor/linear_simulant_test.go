@@ -27,8 +27,8 @@ func (o *operation) waiting() bool {
 	return slices.ContainsFunc(o.tries, func(y *try) bool { return y.reply == nil })
 }
 
-// A simulant does its operations with plain messages: it asks any member, gives some time to each try, and tries again
-// as the outcomes allow.
+// A simulant does its operations with plain messages: it asks any member, gives some time to each try, and tries
+// again as the outcomes allow.
 type simulant struct {
 	*user
 	session, sequence uint64
@@ -186,11 +186,8 @@ func (c *simulant) hear(o *operation, y *try, reply any) {
 		c.tryAgain(o, y)
 	case *Rejected:
 		c.hint, y.outcome = ID(m.Leader), m.Outcome
-		if m.Code == Code_SESSION_EXPIRED && o.fate == open && (m.Outcome == Outcome_UNKNOWN || !c.weather.sessionsExpire()) {
-			c.fail("outcomes", "client %d waits for operation %d %v, and is told %v", c.id, o.number, o, m)
-		}
-		if m.Code == Code_SESSION_EXPIRED && m.Outcome == Outcome_NOT_APPLIED {
-			c.expire(o, y)
+		if m.Code == Code_SESSION_EXPIRED {
+			c.expire(o, y, m)
 		}
 		c.tryAgain(o, y)
 	default:
@@ -220,8 +217,15 @@ func (c *simulant) proposed(o *operation, m *Proposed) {
 	c.answer(o, string(m.Result), Index(m.Index), Term(m.Term))
 }
 
-// expire notes that a session is not known any more: from here on no try in it has an effect.
-func (c *simulant) expire(o *operation, y *try) {
+// expire notes that a session is not known any more: from here on no try in it has an effect. What the client still
+// waits for is not given up.
+func (c *simulant) expire(o *operation, y *try, m *Rejected) {
+	if o.fate == open && (m.Outcome == Outcome_UNKNOWN || !c.weather.sessionsExpire()) {
+		c.fail("outcomes", "client %d waits for operation %d %v, and is told %v", c.id, o.number, o, m)
+	}
+	if m.Outcome == Outcome_UNKNOWN {
+		return
+	}
 	if c.session == y.session {
 		c.session = 0
 		c.counts["sessions expired"]++

@@ -6,7 +6,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// A subscriber follows what is applied, from member to member, and with little credit. It is the process that is told.
+// A subscriber follows what is applied, from member to member, and with little credit. It is the process that is
+// told.
 type subscriber struct {
 	*trial
 	pid *actor.PID
@@ -75,7 +76,8 @@ func (s *subscriber) grant(upTo uint64) {
 func (s *subscriber) SendUserMessage(_ *actor.PID, message any) {
 	p, message := s.newest(), actor.UnwrapEnvelopeMessage(message)
 	wrong := func(why string) {
-		s.find("streams", "a subscriber is told %T{%v} by member %d: %s; until now %+v", message, message, p.member, why, *p)
+		s.find("streams", "a subscriber is told %T{%v} by member %d: %s; until now %+v",
+			message, message, p.member, why, *p)
 	}
 	s.note("%s is told by member %d: %T{%v}", s.pid.Id, p.member, message, message)
 	if p.ended {
@@ -89,7 +91,9 @@ func (s *subscriber) SendUserMessage(_ *actor.PID, message any) {
 		p.started, p.start, p.last = true, m.PreviousIndex, m.PreviousIndex
 		s.next = m.PreviousIndex + 1
 	case *Applied:
-		if p.number++; !p.started || m.PreviousIndex != p.last || m.Index <= p.last || m.Number != p.number || p.number > p.credit {
+		p.number++
+		linked := p.started && m.PreviousIndex == p.last && m.Index > p.last
+		if !linked || m.Number != p.number || p.number > p.credit {
 			wrong("it does not follow")
 		}
 		p.last, s.next = m.Index, m.Index+1
@@ -146,7 +150,8 @@ func (t *trial) judgeSubscribers() {
 				}
 			}
 			if !slices.Equal(p.commands, want) {
-				t.find("streams", "a subscriber got %q from member %d, from %d to %d, want %q", p.commands, p.member, p.start, p.last, want)
+				t.find("streams", "a subscriber got %q from member %d, from %d to %d, want %q",
+					p.commands, p.member, p.start, p.last, want)
 			}
 		}
 	}

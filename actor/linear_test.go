@@ -19,12 +19,12 @@ import (
 var linearFlag = flag.Int("linear", 1000, "how many schedules TestHistoriesAreLinearizable runs")
 
 // Each schedule has clients that propose, read and try again through any member, while messages are lost, repeated,
-// overtaken and delayed, and members are cut off, stopped, broken, held, exchanged and overloaded. What the clients are
-// told must be what one dictionary could have told them, every command must have been applied once at most, and every
-// outcome must be true.
+// overtaken and delayed, and members are cut off, stopped, broken, held, exchanged and overloaded. What the clients
+// are told must be what one dictionary could have told them, every command must have been applied once at most, and
+// every outcome must be true. With -race one of eight schedules is run, and so with -short.
 func TestHistoriesAreLinearizable(t *testing.T) {
 	if *seedFlag != 0 {
-		trial, failure := runTrial(t, *seedFlag, watched(testing.Verbose()))
+		trial, failure := runTrial(t, *seedFlag, func(t *trial) { t.keepTrace = testing.Verbose() })
 		if testing.Verbose() {
 			t.Log(strings.Join(trial.trace, "\n"))
 		}
@@ -33,14 +33,17 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 		}
 		return
 	}
-	sum := counts{}
+	sum, every := counts{}, uint64(stride)
+	if testing.Short() {
+		every = 8
+	}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	const workers = 2
 	for first := range uint64(workers) {
 		all.Go(func() {
-			for k := first; k*stride < uint64(*linearFlag); k += workers {
-				trial, failure := runTrial(t, 1+k*stride)
+			for k := first; k*every < uint64(*linearFlag); k += workers {
+				trial, failure := runTrial(t, 1+k*every)
 				mu.Lock()
 				sum.add(trial.counts)
 				if failure != nil {
@@ -56,7 +59,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 	}
 	all.Wait()
 	t.Log(sum)
-	if !t.Failed() && *linearFlag >= 500*stride {
+	if !t.Failed() && uint64(*linearFlag) >= 500*every {
 		sum.expectEverythingSeen(t)
 	}
 }
@@ -177,8 +180,6 @@ type failing struct {
 
 func (f failing) Fatalf(format string, args ...any) { f.trial.fail("fixture", format, args...) }
 func (f failing) Fatal(args ...any)                 { f.trial.fail("fixture", "%s", fmt.Sprint(args...)) }
-
-func watched(on bool) func(*trial) { return func(t *trial) { t.keepTrace = on } }
 
 // runTrial runs the trial of a seed, after changing it.
 func runTrial(tb testing.TB, seed uint64, changes ...func(*trial)) (t *trial, found *failure) {

@@ -24,11 +24,11 @@ type weather struct {
 
 	lose, repeat, reorder                    int // as in chaos
 	tick, client, disk                       int
-	stop, restart, pause, stall, resume      int
-	blackout                                 int
+	stop, blackout, restart                  int
+	pause, stall, resume                     int
 	isolate, oneWay, heal, delay, catchUp    int
 	calm                                     int
-	stuckMax                                 int64 // steps
+	stuckMax                                 int64 // steps without an answer, after which it gets calm
 	breakDisk, upset, change, transfer       int
 	snapshot, jump, subscribe, peek          int
 	slowDisk, betweenProcesses               bool
@@ -41,13 +41,16 @@ type weather struct {
 // drawWeather draws a part of the troubles, so that each is met alone as well as with others.
 func drawWeather(rng *rand.Rand) weather {
 	w := weather{
-		steps: 2500 + rng.IntN(2500), clients: 3 + rng.IntN(6), operations: 40 + rng.IntN(41), pipeline: pick(rng, 1, 1, 2, 3),
-		members: 3, realClients: pick(rng, 0, 0, 500, 1000), patienceMax: pick(rng, 4, 10, 30), follow: pick(rng, 0, 500, 900),
+		steps: 2500 + rng.IntN(2500), members: 3,
+		clients: 3 + rng.IntN(6), operations: 40 + rng.IntN(41), pipeline: pick(rng, 1, 1, 2, 3),
+		realClients: pick(rng, 0, 0, 500, 1000), patienceMax: pick(rng, 4, 10, 30), follow: pick(rng, 0, 500, 900),
 		tick: pick(rng, 3, 10, 30), client: pick(rng, 15, 40, 100), disk: pick(rng, 40, 150),
-		restart: pick(rng, 8, 30), resume: pick(rng, 1, 5, 20), heal: pick(rng, 1, 4, 15), catchUp: pick(rng, 5, 20), calm: pick(rng, 0, 1, 2), stuckMax: pick[int64](rng, 500, 1000, 2000),
+		restart: pick(rng, 8, 30), resume: pick(rng, 1, 5, 20), heal: pick(rng, 1, 4, 15), catchUp: pick(rng, 5, 20),
+		calm: pick(rng, 0, 1, 2), stuckMax: pick[int64](rng, 500, 1000, 2000),
 		sessionsMax: []int{0}, pendingMax: []int{0}, requestsMax: []int{0},
 		snapshotEntries: node.Unlimited, retainEntries: pick(rng, -1, 3, 100),
-		requestTimeout: pick(rng, 300*time.Millisecond, time.Second, 5*time.Second), electionTimeout: pick[time.Duration](rng, 200, 300, 500) * time.Millisecond,
+		requestTimeout:  pick(rng, 300*time.Millisecond, time.Second, 5*time.Second),
+		electionTimeout: pick[time.Duration](rng, 200, 300, 500) * time.Millisecond,
 	}
 	often := pick(rng, 150, 350, 650)
 	some := func(field *int, values ...int) {
@@ -102,10 +105,11 @@ func drawWeather(rng *rand.Rand) weather {
 // sessionsExpire tells whether there may be more sessions than are kept.
 func (w *weather) sessionsExpire() bool { return !slices.Equal(w.sessionsMax, []int{0}) }
 
-// config is that of a member's next start.
+// configure makes the Config of a member's next start.
 func (t *trial) configure(c *Config) {
 	w := &t.weather
-	c.SessionsMax, c.PendingMax, c.RequestsMax = pick(t.rng, w.sessionsMax...), pick(t.rng, w.pendingMax...), pick(t.rng, w.requestsMax...)
+	c.SessionsMax, c.PendingMax = pick(t.rng, w.sessionsMax...), pick(t.rng, w.pendingMax...)
+	c.RequestsMax = pick(t.rng, w.requestsMax...)
 	c.UnappliedBytesMax, c.UncommittedBytesMax = w.unappliedBytesMax, w.uncommittedBytesMax
 	c.SnapshotEntries, c.RetainEntries, c.RequestTimeout = w.snapshotEntries, w.retainEntries, w.requestTimeout
 	c.ElectionTimeout, c.HeartbeatInterval = w.electionTimeout, step

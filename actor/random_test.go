@@ -16,7 +16,7 @@ import (
 
 var (
 	schedulesFlag = flag.Int("schedules", 200, "how many schedules TestRandomSchedules runs")
-	seedFlag      = flag.Uint64("seed", 0, "run the one schedule of TestRandomSchedules that has this seed")
+	seedFlag      = flag.Uint64("seed", 0, "run the one schedule that has this seed, of TestRandomSchedules or TestHistoriesAreLinearizable")
 )
 
 // Each schedule drives three members through loss, duplication, reordering, partitions, slow and failing
