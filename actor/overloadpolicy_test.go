@@ -1,0 +1,263 @@
+package raft
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"example.com/raftactor/node"
+)
+
+func TestThePaceIsThatOfWhatWaits(t *testing.T) {
+	var p pace
+	last, applied := Index(0), Index(0)
+	tick := func(appended, done Index) {
+		p.tick(1, last, applied) // as at the end of the tick before
+		last, applied = last+appended, applied+done
+	}
+	ticks := func(n int, appended, done Index) {
+		for range n {
+			tick(appended, done)
+		}
+	}
+	ticks(50, 100, 100)
+	if got := p.wait(1 << 20); got != 0 {
+		t.Errorf("wait for %d ticks, though nothing has ever waited for one", got)
+	}
+	ticks(50, 100, 10)
+	if got := p.wait(1000); got < 90 || got > 110 {
+		t.Errorf("wait for %d ticks for 1000 entries at 10 in a tick", got)
+	}
+	ticks(100, 0, 20)
+	if got := p.wait(1000); got < 45 || got > 55 {
+		t.Errorf("wait for %d ticks for 1000 entries at 20 in a tick", got)
+	}
+	ticks(30, 0, 0)
+	if got := p.wait(1); got < 29 {
+		t.Errorf("wait for %d ticks, though nothing has been applied for 30", got)
+	}
+	applied = last
+	ticks(2, 0, 0)
+	if got := p.wait(0); got != 0 {
+		t.Errorf("wait for %d ticks for nothing", got)
+	}
+	ticks(100, 0, 0)
+	if got := p.wait(1 << 20); got != 0 {
+		t.Errorf("wait for %d ticks: what was slow long ago need not be now", got)
+	}
+}
+
+// A pause of the whole process is not taken for a slow machine.
+func TestThePaceKnowsMissedTicks(t *testing.T) {
+	var p pace
+	for i := range Index(20) {
+		p.tick(1, 100_000, 100*i)
+	}
+	p.tick(50, 100_000, 100*19+50*100)
+	if got := p.wait(1000); got != 10 {
+		t.Errorf("wait for %d ticks for 1000 entries at 100 in a tick", got)
+	}
+}
+
+func TestTheHintFollowsHowManyAreTurnedDown(t *testing.T) {
+	var o overload
+	o.init()
+	refused := uint64(0)
+	tick := func(n int, more, taken uint64) {
+		for range n {
+			refused += more
+			o.demand.taken.total += taken
+			o.tick(refused)
+		}
+	}
+	want := func(what string, least, most int64) {
+		t.Helper()
+		if got := o.hints.Load().ms; got < least || got > most {
+			t.Errorf("%s: the hint is %d ms, want %d to %d", what, got, least, most)
+		}
+		for reason := range overloadReasons {
+			if r := o.answer(reason); r.RetryAfterMs != o.hints.Load().ms || r.Code != Code_OVERLOADED || r.Detail == "" {
+				t.Errorf("%s: got %v", what, r)
+			}
+		}
+	}
+	want("nobody", hintMin, hintMin)
+	tick(5, 900, 100)
+	want("ten times the load", 200, 500)
+	tick(50, 900, 100)
+	want("ten times the load for long", hintMax, hintMax)
+	tick(100, 100, 100)
+	want("as many as there is room for", hintMax, hintMax)
+	tick(3, 10, 100)
+	want("hardly any", 1, hintMax)
+	tick(100, 10, 100)
+	want("hardly any for long", hintMin, hintMin)
+	tick(50, 900, 100)
+	tick(8, 0, 0)
+	want("nobody again", hintMin, hintMin)
+	tick(50, 5, 0)
+	want("a member that does nothing", hintMax, hintMax)
+}
+
+func TestWhatIsFreeIsSharedWithThoseWhoAskAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		first, again int // how many ask in a tick, of whom half are taken
+		want         int64
+	}{
+		"nobody asks again":     {100, 0, 1000},
+		"as many as first":      {100, 100, 500},
+		"most":                  {10, 90, 100},
+		"all":                   {0, 100, 0},
+		"nobody asks":           {0, 0, 1000},
+		"one among many others": {998, 2, 998},
+	} {
+		var d demand
+		refused := uint64(0)
+		for range 100 {
+			for i := range c.first + c.again {
+				if i%2 == 0 {
+					d.take(i >= c.first)
+				} else {
+					refused++
+					d.refuse(i >= c.first)
+				}
+			}
+			d.tick(refused)
+		}
+		if got := d.firstPart(1000); got < c.want-15 || got > c.want+15 {
+			t.Errorf("%s: %d of 1000 are for those who ask for the first time, want %d", name, got, c.want)
+		}
+		for range 100 {
+			d.tick(refused)
+		}
+		if got := d.firstPart(1000); got != 1000 || d.isShared() {
+			t.Errorf("%s: %d of 1000, shared %v, when nobody has asked for long", name, got, d.isShared())
+		}
+	}
+}
+
+func TestTheDoorIsShutToWhomItConcerns(t *testing.T) {
+	cfg := Config{}.withDefaults()
+	proposals := door{reason: overloadedLog, first: everybody, again: everybody}
+	all := door{reason: overloadedPending, queries: true, first: everybody, again: everybody}
+	first := door{reason: overloadedLog, first: everybody}
+	hurried := door{reason: overloadedPace, first: 3 * time.Second, again: 2 * time.Second}
+	for name, c := range map[string]struct {
+		request any
+		want    map[*door]bool
+	}{
+		"Propose":              {&Propose{}, map[*door]bool{&proposals: true, &all: true, &first: true}},
+		"Propose again":        {&Propose{Retry: true}, map[*door]bool{&proposals: true, &all: true}},
+		"Propose in a hurry":   {&Propose{TimeoutMs: 2500}, map[*door]bool{&proposals: true, &all: true, &first: true, &hurried: true}},
+		"again in a hurry":     {&Propose{TimeoutMs: 2500, Retry: true}, map[*door]bool{&proposals: true, &all: true}},
+		"in a great hurry":     {&Propose{TimeoutMs: 1, Retry: true}, map[*door]bool{&proposals: true, &all: true, &hurried: true}},
+		"OpenSession":          {&OpenSession{}, map[*door]bool{&proposals: true, &all: true, &first: true}},
+		"Query":                {&Query{}, map[*door]bool{&all: true}},
+		"call":                 {&call{kind: proposeCall, timeout: time.Second, again: true}, map[*door]bool{&proposals: true, &all: true, &hurried: true}},
+		"call of a query":      {&call{kind: queryCall}, map[*door]bool{&all: true}},
+		"call of Ready":        {&call{kind: readyCall}, map[*door]bool{&all: true}},
+		"call of a transfer":   {&call{kind: transferCall}, nil},
+		"Forward":              {&Forward{origin: &call{kind: openCall}}, map[*door]bool{&proposals: true, &all: true, &first: true}},
+		"Forward again":        {&Forward{origin: &call{kind: proposeCall, again: true}}, map[*door]bool{&proposals: true, &all: true}},
+		"Forward from afar":    {&Forward{request: &Propose{Retry: true}}, map[*door]bool{&proposals: true, &all: true}},
+		"Forward of a change":  {&Forward{origin: &call{kind: changeCall}}, nil},
+		"ChangeMembers":        {addLearner(4, ""), nil},
+		"TransferLeadership":   {&TransferLeadership{}, nil},
+		"TakeSnapshot":         {&TakeSnapshot{}, nil},
+		"GrantCredit":          {&GrantCredit{}, nil},
+		"what nobody asks for": {"text", nil},
+	} {
+		for _, d := range []*door{&proposals, &all, &first, &hurried} {
+			if got := d.isShutTo(c.request, &cfg); got != c.want[d] {
+				t.Errorf("%s: shut %v, want %v, at %+v", name, got, c.want[d], *d)
+			}
+		}
+	}
+}
+
+// A follower says of what it passes on that it was turned down before.
+func TestWhoAsksAgainIsKnownToTheLeader(t *testing.T) {
+	origin := &call{kind: proposeCall, payload: frameCommand(nil), again: true}
+	if c, _ := (&Forward{origin: origin}).call(); !c.again {
+		t.Error("it is forgotten within a process")
+	}
+	if m := (&Forward{origin: origin}).Request().(*Propose); !m.Retry {
+		t.Error("it is forgotten on the way to another process")
+	}
+	if c, _ := (&Forward{request: &OpenSession{Retry: true}}).call(); !c.again {
+		t.Error("it is forgotten on the way from another process")
+	}
+}
+
+// Proposals of a client for which there was no room come again one by one, not all at the same time, and say so.
+func TestProposalsForWhichThereWasNoRoomDoNotComeBackTogether(t *testing.T) {
+	const all = 400
+	f := newFixture(t)
+	f.scheduler.Trace = nil
+	refused, came := map[*op]bool{}, map[int64]int{}
+	f.newStub(1, func(c *call) *reply {
+		if c.kind == openCall {
+			return &reply{index: 1}
+		}
+		o := c.asker.(*op)
+		if !refused[o] {
+			refused[o] = true
+			r := rejects(Code_OVERLOADED, Outcome_NOT_APPLIED)
+			r.rejected.RetryAfterMs = 500
+			return r
+		}
+		if !c.again {
+			t.Error("it does not say that it was turned down")
+		}
+		came[f.clock.Now().Milliseconds()]++
+		return applied
+	})
+	client := f.client(ClientConfig{}, 1)
+	defer client.Close()
+	ended := 0
+	for i := range all {
+		err := client.ProposeAsync(context.Background(), fmt.Append(nil, i), func(Result, error) { ended++ })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.settle()
+	begin, least, most := f.clock.Now().Milliseconds(), int64(math.MaxInt64), int64(0)
+	for range 120 {
+		f.clock.Advance(clientTick)
+		f.settle()
+	}
+	if ended != all {
+		t.Fatalf("%d of %d are applied", ended, all)
+	}
+	for at, n := range came {
+		if n > all/10 {
+			t.Errorf("%d of %d come back at the same moment, after %d ms", n, all, at-begin)
+		}
+		least, most = min(least, at-begin), max(most, at-begin)
+	}
+	if least < 500 || most > 1050 {
+		t.Errorf("they come back after %d to %d ms, and were to wait for 500", least, most)
+	}
+}
+
+// Nobody is turned down because of what another leader has to apply, or of limits that concern leaders only.
+func TestAFormerLeaderHasNoDoor(t *testing.T) {
+	f, leader, members := spawnMembers(t, func(c *Config) { c.UncommittedBytesMax = 1000 }, 1, 2, 3)
+	f.network.isolate(leader, f.others(leader)...)
+	for range 50 {
+		f.propose(leader, "x")
+	}
+	f.settle()
+	f.pass(1)
+	if d := members[leader].overload.door.Load(); d == nil || d.reason != overloadedLog {
+		t.Fatalf("the door is %+v, want it shut", d)
+	}
+	f.until("it does not lead", func() bool { return members[leader].node.Role() != node.Leader })
+	f.pass(1)
+	if d := members[leader].overload.door.Load(); d != nil {
+		t.Errorf("the door is %+v, want none", d)
+	}
+}
