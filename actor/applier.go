@@ -185,8 +185,7 @@ func (a *applier) applyCommand(e *Entry) (reply, error) {
 	}
 	switch f.kind {
 	case frameKindOpenSession:
-		a.sessions.open(e.Index, &f)
-		return reply{index: e.Index, term: e.Term}, nil
+		return reply{index: Index(a.sessions.open(&f)), term: e.Term}, nil
 	case frameKindSessionCommand:
 		return a.applyOnce(e, &f)
 	default:

@@ -78,7 +78,7 @@ type asker interface {
 	forwarded(leader *actor.PID)
 }
 
-// reply is what answers a call: index, term and result, or a rejection. The index of a session's opening is its name.
+// reply is what answers a call: index, term and result, or a rejection. Of a session's opening the index is the session's name.
 type reply struct {
 	index    Index
 	term     Term

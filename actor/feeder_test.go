@@ -296,7 +296,7 @@ func TestChunksLeaveOutWhatIsNotPublished(t *testing.T) {
 		{Index: 5, Term: 2, Kind: node.EntryCommand, Data: frameCommand([]byte("a"))},
 		{Index: 6, Term: 2, Kind: node.EntryCommand, Data: frameCommand([]byte("twice"))},
 		{Index: 7, Term: 3, Kind: node.EntryEmpty},
-		{Index: 8, Term: 3, Kind: node.EntryCommand, Data: frameOpenSession(1, 1)},
+		{Index: 8, Term: 3, Kind: node.EntryCommand, Data: frameOpenSession(7, 1, 1)},
 		{Index: 9, Term: 3, Kind: node.EntryCommand, Data: frameSessionCommand(sessionPlace{8, 1, 1}, []byte("b"))},
 		{Index: 10, Term: 3, Kind: node.EntryCommand, Data: frameSessionCommand(sessionPlace{8, 1, 1}, []byte("b again"))},
 	}

@@ -11,7 +11,7 @@ import (
 //
 //	frameKindCommand         command
 //	frameKindSessionCommand  session, sequence, sequence - lowest unanswered, command
-//	frameKindOpenSession     most sessions, most bytes of results
+//	frameKindOpenSession     name, most sessions, most bytes of results
 const (
 	frameKindCommand byte = iota
 	frameKindSessionCommand
@@ -57,8 +57,9 @@ func frameSessionCommand(p sessionPlace, command []byte) []byte {
 	return frame
 }
 
-func frameOpenSession(sessionsMax, bytesMax int) []byte {
-	frame := binary.AppendUvarint([]byte{frameKindOpenSession}, uint64(sessionsMax))
+func frameOpenSession(name uint64, sessionsMax, bytesMax int) []byte {
+	frame := binary.AppendUvarint([]byte{frameKindOpenSession}, name)
+	frame = binary.AppendUvarint(frame, uint64(sessionsMax))
 	return binary.AppendUvarint(frame, uint64(bytesMax))
 }
 
@@ -67,7 +68,7 @@ type frame struct {
 	kind byte
 	sessionPlace
 	command []byte
-	// Of an opening: the limits from there on.
+	// Of an opening, which names the session, too: the limits from there on.
 	sessionsMax, bytesMax uint64
 }
 
@@ -89,7 +90,7 @@ func parseFrame(data []byte) (f frame, err error) {
 			r.bad = true
 		}
 	case frameKindOpenSession:
-		f.sessionsMax, f.bytesMax = r.next(), r.next()
+		f.session, f.sessionsMax, f.bytesMax = r.next(), r.next(), r.next()
 	default:
 		return f, fmt.Errorf("raft: an entry of the log is of kind %d, which this version does not know: it is likely to be a "+
 			"newer version's; run that on this member, too", f.kind)

@@ -3,6 +3,7 @@ package raft
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
 	"sync/atomic"
 
@@ -53,6 +54,8 @@ type raftActor struct {
 	lost      lostPeers
 	work      *work
 	snapshots snapshotTransfers
+	// names are drawn for new sessions.
+	names *rand.Rand
 	// proposals are the calls of the Propose that is being stepped, and asked is the call of any other
 	// request that is.
 	proposals []*call
@@ -149,6 +152,7 @@ func (r *raftActor) start(ctx actor.Context) {
 	r.reader = r.spawnChild("reader", func() actor.Actor { return &reader{r.storage, r.self} })
 	r.work = newWork()
 	r.snapshots.attempts = r.cfg.seed
+	r.names = rand.New(rand.NewPCG(r.cfg.seed, r.cfg.seed))
 	r.cancelTicks = r.cfg.timerSource().Subscribe(r.cfg.TickInterval, func(elapsed int) {
 		if r.ticks.Add(int64(elapsed)) == int64(elapsed) {
 			r.box.PostUserMessage(tickPassed{})

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// A session makes commands apply at most once (§6.3). It is opened by an entry of the log, whose index is its name,
+// A session makes commands apply at most once (§6.3). It is opened by an entry of the log, which names it,
 // and its commands are numbered. The table of sessions is replicated state: what it holds is a function of the log
 // and of nothing else, so that all members tell the same commands from duplicates, and forget the same sessions.
 
@@ -59,9 +59,16 @@ const (
 )
 
 // open begins a session. What it says of the limits is in force from now on; there is room for one at least.
-func (t *sessions) open(at Index, f *frame) {
+//
+// It returns the session's name: the one that the leader has drawn, or the next that is free. It is drawn at random
+// so that the sessions of a group that was lost are not taken for those of its successor.
+func (t *sessions) open(f *frame) (name uint64) {
 	t.max, t.bytesMax = max(f.sessionsMax, 1), max(f.bytesMax, sessionBytes)
-	s := &session{id: uint64(at), lowest: 1, bytes: sessionBytes}
+	name = max(f.session, 1)
+	for t.byID[name] != nil {
+		name = max(name+1, 1)
+	}
+	s := &session{id: name, lowest: 1, bytes: sessionBytes}
 	if t.byID == nil {
 		t.byID = map[uint64]*session{}
 	}
@@ -69,6 +76,7 @@ func (t *sessions) open(at Index, f *frame) {
 	t.bytes += s.bytes
 	t.pushNewest(s)
 	t.evict()
+	return name
 }
 
 // judge says what is to be done with a command.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -21,6 +22,36 @@ func (f *fixture) openSession(id ID) uint64 {
 
 func inSession(session, sequence, lowest uint64, command string) *Propose {
 	return &Propose{Command: []byte(command), Session: session, Sequence: sequence, LowestUnanswered: lowest}
+}
+
+// A client may outlive its group, whose members come back with nothing. What it proposes in its session is then of no
+// session, and not somebody else's.
+func TestASessionIsUnknownToAnotherGroup(t *testing.T) {
+	var sessions []uint64
+	for seed := range uint64(3) {
+		f := newFixture(t, 1, 2, 3)
+		f.seed = seed + 1
+		f.spawnFounders()
+		leader := f.elect()
+		for _, session := range sessions {
+			in := f.ask(leader, inSession(session, 1, 1, "x"))
+			f.pass(1)
+			f.rejected(in, Code_SESSION_EXPIRED, Outcome_NOT_APPLIED)
+		}
+		sessions = append(sessions, f.openSession(leader), f.openSession(leader))
+	}
+}
+
+func TestNoTwoSessionsHaveOneName(t *testing.T) {
+	var table sessions
+	names := map[uint64]bool{}
+	for _, drawn := range []uint64{5, 5, 6, 0, 1, math.MaxUint64, math.MaxUint64} {
+		name := table.open(&frame{sessionPlace: sessionPlace{session: drawn}, sessionsMax: 10, bytesMax: 1 << 20})
+		if name == 0 || names[name] || table.byID[name] == nil {
+			t.Errorf("%d is named %d, after %v", drawn, name, names)
+		}
+		names[name] = true
+	}
 }
 
 func TestACommandOfASessionIsAppliedOnce(t *testing.T) {
@@ -118,7 +149,8 @@ func TestResultsOfSessionsAreBoundedInBytes(t *testing.T) {
 	var table sessions
 	f := frame{sessionsMax: 100, bytesMax: 10_000}
 	for i := Index(1); i <= 50; i++ {
-		table.open(i, &f)
+		f.session = uint64(i)
+		table.open(&f)
 		p := sessionPlace{uint64(i), 1, 1}
 		if v, _ := table.judge(&p); v != sessionApply {
 			t.Fatalf("session %d: %v", i, v)
@@ -244,7 +276,8 @@ func TestTheTableOfSessionsIsWhatAModelSays(t *testing.T) {
 		}
 		for at := Index(1); at <= 60; at++ {
 			if rapid.IntRange(0, 4).Draw(t, "open") == 0 {
-				table.open(at, &limits)
+				limits.session = uint64(at)
+				table.open(&limits)
 				models[uint64(at)] = &sessionModel{1, map[uint64]Index{}}
 				use(uint64(at))
 				if len(order) > 4 {
@@ -300,7 +333,7 @@ func recode(t *rapid.T, table *sessions) *sessions {
 
 func FuzzParseSessions(f *testing.F) {
 	var table sessions
-	table.open(1, &frame{sessionsMax: 3, bytesMax: 100})
+	table.open(&frame{sessionPlace: sessionPlace{session: 1}, sessionsMax: 3, bytesMax: 100})
 	table.note(&sessionPlace{1, 2, 1}, sessionResult{index: 2, term: 1, result: []byte("x")})
 	table.unpublished.note(7)
 	f.Add(table.append(nil))
@@ -316,7 +349,7 @@ func FuzzParseSessions(f *testing.F) {
 func FuzzParseFrame(f *testing.F) {
 	f.Add(frameCommand([]byte("x")))
 	f.Add(frameSessionCommand(sessionPlace{300, 5, 2}, []byte("x")))
-	f.Add(frameOpenSession(10, 1000))
+	f.Add(frameOpenSession(77, 10, 1000))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		frame, err := parseFrame(b)
 		if err != nil {
@@ -330,7 +363,7 @@ func FuzzParseFrame(f *testing.F) {
 			}
 			again = frameSessionCommand(frame.sessionPlace, frame.command)
 		case frameKindOpenSession:
-			again = frameOpenSession(int(frame.sessionsMax), int(frame.bytesMax))
+			again = frameOpenSession(frame.session, int(frame.sessionsMax), int(frame.bytesMax))
 		}
 		if got, err := parseFrame(again); err != nil || !reflect.DeepEqual(got, frame) {
 			t.Errorf("%x is %+v, and again %+v, %v", b, frame, got, err)

@@ -310,7 +310,7 @@ func (r *raftActor) take(c *call) {
 	switch c.kind {
 	case proposeCall, openCall:
 		if c.kind == openCall {
-			c.payload = frameOpenSession(r.cfg.SessionsMax, r.cfg.SessionBytesMax)
+			c.payload = frameOpenSession(r.names.Uint64(), r.cfg.SessionsMax, r.cfg.SessionBytesMax)
 		}
 		r.proposals = append(r.proposals, c)
 	case queryCall, readyCall:
