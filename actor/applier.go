@@ -135,7 +135,6 @@ func (a *applier) do(ctx actor.Context, item any) error {
 		}
 	case *queriesReady:
 		a.serveOrWait(item)
-		a.tellIfMuch()
 	case letGo:
 		a.letGoOfAnswered()
 	case *readEntries:
@@ -336,6 +335,7 @@ func (a *applier) serveOrWait(q *queriesReady) {
 			continue
 		}
 		a.serve(c)
+		a.tellIfMuch()
 	}
 }
 

@@ -261,3 +261,93 @@ func TestAFormerLeaderHasNoDoor(t *testing.T) {
 		t.Errorf("the door is %+v, want none", d)
 	}
 }
+
+// What comes at once is turned down at once, if the machine is known to be slow.
+func TestABurstForASlowMachineIsTurnedDown(t *testing.T) {
+	f, _, members := spawnMembers(t, func(*Config) {}, 1)
+	f.held[Name("g", 1)+"/applier"] = true
+	for range 60 { // two commands in a tick, and two are asked for
+		f.propose(1, "x")
+		f.settle()
+		f.propose(1, "x")
+		f.pass(1)
+		if f.status(1).CommitIndex > 20 {
+			f.stepOf(Name("g", 1) + "/applier")
+			f.stepOf(Name("g", 1) + "/applier")
+		}
+	}
+	taken := func(timeoutMs int64) (taken int) {
+		var asked []*inbox
+		for range 300 {
+			asked = append(asked, f.ask(1, &Propose{TimeoutMs: timeoutMs}))
+		}
+		f.settle()
+		for _, in := range asked {
+			if len(in.all()) == 0 {
+				taken++
+				continue
+			}
+			if r := f.rejected(in, Code_OVERLOADED, Outcome_NOT_APPLIED); r.Detail != overloadDetails[overloadedPace] {
+				t.Errorf("got %v", r)
+			}
+		}
+		return taken
+	}
+	if n := taken(500); n != 0 {
+		t.Errorf("%d are taken that wait for half a second, and some 20 commands are in front of them: %+v", n, members[1].overload.pace)
+	}
+	if n := taken(5000); n < 50 || n > 150 {
+		t.Errorf("%d are taken of a machine that does 2 in a tick, to wait for 5 s", n)
+	}
+	if n := taken(60_000); n < 200 {
+		t.Errorf("%d are taken of those who have patience", n)
+	}
+}
+
+// The door is opened when the machine has made room, without waiting for a tick.
+func TestTheDoorIsOpenedWhenThereIsRoom(t *testing.T) {
+	for name, request := range map[string]any{
+		"proposals": &Propose{}, "queries": &Query{Consistency: Consistency_LOCAL},
+	} {
+		f, _, members := spawnMembers(t, func(c *Config) { c.PendingMax = 10 }, 1)
+		f.held[Name("g", 1)+"/applier"] = true
+		for range 20 {
+			f.ask(1, request)
+		}
+		f.settle()
+		if d := members[1].overload.door.Load(); d == nil {
+			t.Fatalf("%s: the door is open", name)
+		}
+		clear(f.held)
+		f.settle()
+		if d := members[1].overload.door.Load(); d != nil {
+			t.Errorf("%s: the door is %+v, and nothing waits", name, *d)
+		}
+	}
+}
+
+// The applier makes room as it goes, so that there is more to do before it has done all.
+func TestRoomIsMadeInTheMiddleOfWork(t *testing.T) {
+	for name, c := range map[string]struct {
+		configure func(*Config)
+		request   any
+	}{
+		"by calls":         {func(c *Config) { c.PendingMax = 80 }, &Propose{}},
+		"by bytes":         {func(c *Config) { c.UnappliedBytesMax = 80 * 100 }, &Propose{Command: make([]byte, 60)}},
+		"by bytes pending": {func(c *Config) { c.PendingBytesMax = 80 * 200 }, &Query{Consistency: Consistency_LOCAL, Payload: make([]byte, 130)}},
+	} {
+		f, _, members := spawnMembers(t, c.configure, 1)
+		f.held[Name("g", 1)+"/applier"] = true
+		for range 100 {
+			f.ask(1, c.request)
+		}
+		f.settle()
+		most := 0
+		for f.stepOf(Name("g", 1) + "/applier") {
+			most = max(most, members[1].box.Stats().Control.Waiting)
+		}
+		if most < 5 {
+			t.Errorf("%s: the raft actor is told %d times how far the machine is", name, most)
+		}
+	}
+}
