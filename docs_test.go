@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -82,4 +84,50 @@ func runProgram(t *testing.T, program string) string {
 		t.Fatalf("%v\n%s", err, log.String())
 	}
 	return strings.TrimSpace(string(out))
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)]*)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	dropped = regexp.MustCompile("[^a-z0-9 _-]")
+)
+
+// Links within the repository lead somewhere, also those to a heading.
+func TestLinks(t *testing.T) {
+	texts, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range append(texts, "README.md", "ARCHITECTURE.md", "CHANGELOG.md") {
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range link.FindAllSubmatch(text, -1) {
+			target := string(match[1])
+			if strings.Contains(target, "://") {
+				continue
+			}
+			file, anchor, _ := strings.Cut(target, "#")
+			to := from
+			if file != "" {
+				to = filepath.Join(filepath.Dir(from), file)
+			}
+			content, err := os.ReadFile(to)
+			if err != nil {
+				t.Errorf("%s links to %s: %v", from, target, err)
+			} else if anchor != "" && !slices.Contains(anchorsOf(content), anchor) {
+				t.Errorf("%s links to %s, which has no such heading", from, target)
+			}
+		}
+	}
+}
+
+// anchorsOf are the names by which the headings of a text can be linked to.
+func anchorsOf(text []byte) (anchors []string) {
+	for _, match := range heading.FindAllSubmatch(text, -1) {
+		name := dropped.ReplaceAllString(strings.ToLower(string(match[1])), "")
+		anchors = append(anchors, strings.ReplaceAll(name, " ", "-"))
+	}
+	return anchors
 }
