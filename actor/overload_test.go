@@ -338,6 +338,9 @@ func TestTenTimesTheLoadIsTurnedDownAndTheRestIsDone(t *testing.T) {
 
 // Clients that are ten times too many get as much done as a few, and each its share, whoever came first.
 func TestTenTimesTheClientsGetTheirTurn(t *testing.T) {
+	if stride > 1 {
+		t.Skip("a hundred clients on one goroutine take minutes with the race detector, which finds nothing there")
+	}
 	for name, neck := range bottlenecks {
 		t.Run(name, func(t *testing.T) {
 			l := newLoad(t, neck)
