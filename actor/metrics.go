@@ -140,6 +140,7 @@ func (m *metrics) observe(b *instruments, status func() *Status) metric.Callback
 		o.ObserveInt64(messages, int64(q.Events), queues["event"])
 		o.ObserveInt64(bytes, int64(q.RequestBytes), queues["request"])
 		o.ObserveInt64(bytes, int64(q.PeerBytes), queues["peer"])
+		o.ObserveInt64(bytes, int64(q.PendingBytes), queues["pending"])
 		o.ObserveInt64(bytes, int64(q.UncommittedBytes), queues["uncommitted"])
 		o.ObserveInt64(bytes, int64(q.UnappliedBytes), queues["unapplied"])
 		return nil

@@ -150,7 +150,8 @@ func TestMetricsTellWhatTheStatusTells(t *testing.T) {
 			messages[fmt.Sprintf("member=%d queue=%s", id, name)] = int64(n)
 		}
 		for name, n := range map[string]uint64{
-			"request": q.RequestBytes, "peer": q.PeerBytes, "uncommitted": q.UncommittedBytes, "unapplied": q.UnappliedBytes,
+			"request": q.RequestBytes, "peer": q.PeerBytes, "pending": q.PendingBytes,
+			"uncommitted": q.UncommittedBytes, "unapplied": q.UnappliedBytes,
 		} {
 			bytes[fmt.Sprintf("member=%d queue=%s", id, name)] = int64(n)
 		}
