@@ -33,7 +33,8 @@ func (w *doorway) put(d door) {
 	case isOpen && old != nil:
 		w.Store(nil)
 	case !isOpen && (old == nil || *old != d):
-		w.Store(&d)
+		now := d // only one that is put costs memory
+		w.Store(&now)
 	}
 }
 

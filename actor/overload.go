@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"math"
 	"sync/atomic"
 
 	"example.com/raftactor/node"
@@ -79,7 +80,7 @@ func (r *raftActor) makeRoom(now *node.Overview) {
 	}
 	o.backlog = now.LastIndex - min(r.machineApplied(), now.LastIndex)
 	part := func(limit int, waiting int64) int64 {
-		return int64(limit)/fullLevel*o.firstLevel + int64(limit)%fullLevel - waiting
+		return min(int64(limit), math.MaxInt64/fullLevel)*o.firstLevel/fullLevel - waiting
 	}
 	waiting := r.calls.atMachine()
 	o.room = holding{part(r.cfg.PendingMax, waiting.calls), part(r.cfg.PendingBytesMax, waiting.bytes)}
@@ -99,6 +100,9 @@ func (r *raftActor) letIn(c *call) *Rejected {
 	}
 	if !r.calls.admit(c, r.clock, &r.cfg) {
 		o.demand.refuse(c.again)
+		if c.runsGroup() {
+			return o.answer(overloadedAdmin)
+		}
 		return o.reached(overloadedPending)
 	}
 	o.demand.take(c.again)
