@@ -45,7 +45,8 @@ type Config struct {
 	// ElectionTimeout is how long a member waits for a leader, at least; it draws from this to twice
 	// this. Default 500 ms.
 	ElectionTimeout time.Duration
-	// RequestTimeout is how long requests wait that do not say it themselves. Default 5 s.
+	// RequestTimeout is how long requests wait that do not say it themselves. Proposals that would have to wait
+	// for more than half of their time are answered with OVERLOADED. Default 5 s.
 	RequestTimeout time.Duration
 
 	// CommandBytesMax limits one command. Default 1 MiB.
