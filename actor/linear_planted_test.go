@@ -29,6 +29,7 @@ var planted = map[string]struct {
 	"what is unknown is acknowledged":   {"exactly once", replies(acknowledged)},
 	"some replies do not come":          {"replies", replies(seldom)},
 	"a disk forgets what it has synced": {"exactly once", stores(asForgetful)},
+	"a disk is said to have synced":     {"durability", stores(asForgetful)},
 	"a snapshot has no sessions":        {"machines", stores(asSessionless)},
 	"sessions are not in a snapshot":    {"sessions", stores(asSessionless)},
 	"a request is forwarded twice":      {"exactly once", forwardsTwice},

@@ -125,6 +125,27 @@ func (u *user) answer(o *operation, result string, index Index, term Term) {
 	o.fate, o.end, u.lastEnd = answered, u.now, u.now
 	o.result, o.index, o.term = result, index, term
 	u.seen = max(u.seen, index)
+	u.expectDurable(o)
+}
+
+// expectDurable wants what a client is told of to be on the disks of a majority, where that is always of three.
+func (t *trial) expectDurable(o *operation) {
+	if t.weather.change > 0 {
+		return
+	}
+	durable := 0
+	for _, id := range t.ids {
+		if log := t.store(id).durable; log != nil && log.LastIndex() >= o.index {
+			term, err := log.Term(o.index)
+			if err != nil || o.term == 0 || term == o.term { // an error: a snapshot covers it
+				durable++
+			}
+		}
+	}
+	if durable < 2 {
+		t.find("durability", "client %d is told %q at %d of term %d for operation %d, %v, and %d members have that durably",
+			o.client, o.result, o.index, o.term, o.number, o, durable)
+	}
 }
 
 func (t *trial) ticks() int64 { return int64(t.clock.Now() / step) }

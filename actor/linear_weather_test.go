@@ -44,7 +44,7 @@ func drawWeather(rng *rand.Rand) weather {
 		steps: 2500 + rng.IntN(2500), members: 3,
 		clients: 3 + rng.IntN(6), operations: 40 + rng.IntN(41), pipeline: pick(rng, 1, 1, 2, 3),
 		realClients: pick(rng, 0, 0, 500, 1000), patienceMax: pick(rng, 4, 10, 30), follow: pick(rng, 0, 500, 900),
-		tick: pick(rng, 3, 10, 30), client: pick(rng, 15, 40, 100), disk: pick(rng, 40, 150),
+		tick: pick(rng, 3, 10, 30), client: pick(rng, 15, 40, 100), disk: pick(rng, 10, 40, 150),
 		restart: pick(rng, 8, 30), resume: pick(rng, 1, 5, 20), heal: pick(rng, 1, 4, 15), catchUp: pick(rng, 5, 20),
 		calm: pick(rng, 0, 1, 2), stuckMax: pick[int64](rng, 500, 1000, 2000),
 		sessionsMax: []int{0}, pendingMax: []int{0}, requestsMax: []int{0},
@@ -98,6 +98,9 @@ func drawWeather(rng *rand.Rand) weather {
 		w.sessionless, w.requestTimeout = w.clients/2, longTimeout
 	}
 	w.slowDisk, w.betweenProcesses = rng.IntN(1000) < often, rng.IntN(2) == 0
+	if w.slowDisk && rng.IntN(2) == 0 { // what was promised too early is lost
+		w.blackout, w.restart = 2, 30
+	}
 	w.subscribe, w.peek = pick(rng, 5, 20), 8
 	return w
 }
