@@ -18,8 +18,8 @@ const (
 var overloadDetails = [overloadReasons]string{
 	overloadedMailbox: "as many requests wait as Config.RequestsMax or RequestBytesMax allows; try again later",
 	overloadedPending: "as many requests are under way as Config.PendingMax or PendingBytesMax allows; try again later",
-	overloadedLog: "as much waits to be committed or applied as Config.UncommittedBytesMax or UnappliedBytesMax allows, or as many " +
-		"reads as may; try again later",
+	overloadedLog: "as much waits to be committed or applied as Config.UncommittedBytesMax or UnappliedBytesMax allows, " +
+		"or as many reads as may; try again later",
 	overloadedAdmin: "as many changes of members, transfers and snapshots are under way as may; try again later",
 	overloadedPace:  "what is in front of it takes more than half of the time that the request may wait; try again later",
 }

@@ -139,26 +139,9 @@ type load struct {
 
 func newLoad(t *testing.T, neck bottleneck) *load {
 	t.Helper()
-	l := &load{
-		f: newFixture(t, 1, 2, 3), neck: neck, members: map[ID]*raftActor{}, credit: map[ID]int{},
-		asked: map[uint64]int{}, hints: map[int64]bool{},
-	}
+	l := &load{neck: neck, credit: map[ID]int{}, asked: map[uint64]int{}, hints: map[int64]bool{}}
+	l.f, l.leader, l.members = spawnMembers(t, neck.configure, 1, 2, 3)
 	l.f.scheduler.Trace = nil
-	l.f.configure = neck.configure
-	for _, m := range l.f.founders {
-		machine := &journal{}
-		r, err := newRaftActor(l.f.config(m.ID), machine)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pid, err := l.f.system.Root.SpawnNamed(r.props(), Name("g", m.ID))
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.members[m.ID], l.f.pids[m.ID], l.f.machines[m.ID] = r, pid, machine
-		l.f.settle()
-	}
-	l.leader = l.f.elect()
 	l.term = l.f.status(l.leader).Term
 	l.pid, _ = l.f.system.ProcessRegistry.Add(l, "load")
 	neck.begin(l)
@@ -286,8 +269,9 @@ func (l *load) isAsBefore(single int) {
 	}
 	for id, r := range l.members {
 		l.pass(1, func() {})
-		if d, p := r.overload.door.Load(), r.calls.pending(); d != nil || p != (holding{}) || r.overload.hints.Load().ms != hintMin {
-			l.f.Errorf("member %d: the door is %v, %v is pending, the hint is %d ms", id, d, p, r.overload.hints.Load().ms)
+		d, p, hint := r.overload.door.Load(), r.calls.pending(), r.overload.hints.Load().ms
+		if d != nil || p != (holding{}) || hint != hintMin {
+			l.f.Errorf("member %d: the door is %v, %v is pending, the hint is %d ms", id, d, p, hint)
 		}
 	}
 	s := l.f.status(l.leader)

@@ -221,8 +221,10 @@ func TestAReplyThatReplacesAnotherSaysAsMuch(t *testing.T) {
 	b.hold(5, &node.HeartbeatReply{Header: head, Round: 6, Commit: 2})
 	b.hold(5, &node.RequestVoteReply{Header: head, Granted: true})
 	b.hold(5, &node.RequestVoteReply{Header: head, Granted: true})
-	b.hold(5, &node.AppendEntriesReply{Header: node.Header{From: 1, To: 3, Term: 3}, Success: true, Match: 9}) // to somebody else
-	b.hold(6, success(12, 4))                                                                                  // rests on more
+	other := success(9, 0)
+	other.To = 3
+	b.hold(5, other)
+	b.hold(6, success(12, 4)) // rests on more
 	if len(b.held) != 5 {
 		t.Fatalf("%d are held back, want 5", len(b.held))
 	}
@@ -389,7 +391,8 @@ func TestTurningARequestDownAllocatesNothing(t *testing.T) {
 	sink.pid, _ = f.system.ProcessRegistry.Add(sink, "sink")
 	process, _ := f.system.ProcessRegistry.GetLocal(f.pids[1].Id)
 	for name, request := range map[string]any{
-		"Propose": &Propose{}, "OpenSession": &OpenSession{}, "Query": &Query{}, "Forward": &Forward{origin: &call{asker: nobody{}}},
+		"Propose": &Propose{}, "OpenSession": &OpenSession{}, "Query": &Query{},
+		"Forward": &Forward{origin: &call{asker: nobody{}}},
 	} {
 		posted := &actor.MessageEnvelope{Message: request, Sender: sink.pid}
 		if got := testing.AllocsPerRun(100, func() { process.SendUserMessage(f.pids[1], posted) }); got > 0 {

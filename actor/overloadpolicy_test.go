@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,38 +142,41 @@ func TestWhatIsFreeIsSharedWithThoseWhoAskAgain(t *testing.T) {
 
 func TestTheDoorIsShutToWhomItConcerns(t *testing.T) {
 	cfg := Config{}.withDefaults()
-	proposals := door{reason: overloadedLog, first: everybody, again: everybody}
-	all := door{reason: overloadedPending, queries: true, first: everybody, again: everybody}
-	first := door{reason: overloadedLog, first: everybody}
-	hurried := door{reason: overloadedPace, first: 3 * time.Second, again: 2 * time.Second}
+	doors := map[string]door{
+		"proposals": {reason: overloadedLog, first: everybody, again: everybody},
+		"all":       {reason: overloadedPending, queries: true, first: everybody, again: everybody},
+		"first":     {reason: overloadedLog, first: everybody},
+		"hurried":   {reason: overloadedPace, first: 3 * time.Second, again: 2 * time.Second},
+	}
+	const first, again = "proposals all first", "proposals all"
 	for name, c := range map[string]struct {
 		request any
-		want    map[*door]bool
+		want    string // the doors that are shut to it
 	}{
-		"Propose":              {&Propose{}, map[*door]bool{&proposals: true, &all: true, &first: true}},
-		"Propose again":        {&Propose{Retry: true}, map[*door]bool{&proposals: true, &all: true}},
-		"Propose in a hurry":   {&Propose{TimeoutMs: 2500}, map[*door]bool{&proposals: true, &all: true, &first: true, &hurried: true}},
-		"again in a hurry":     {&Propose{TimeoutMs: 2500, Retry: true}, map[*door]bool{&proposals: true, &all: true}},
-		"in a great hurry":     {&Propose{TimeoutMs: 1, Retry: true}, map[*door]bool{&proposals: true, &all: true, &hurried: true}},
-		"OpenSession":          {&OpenSession{}, map[*door]bool{&proposals: true, &all: true, &first: true}},
-		"Query":                {&Query{}, map[*door]bool{&all: true}},
-		"call":                 {&call{kind: proposeCall, timeout: time.Second, again: true}, map[*door]bool{&proposals: true, &all: true, &hurried: true}},
-		"call of a query":      {&call{kind: queryCall}, map[*door]bool{&all: true}},
-		"call of Ready":        {&call{kind: readyCall}, map[*door]bool{&all: true}},
-		"call of a transfer":   {&call{kind: transferCall}, nil},
-		"Forward":              {&Forward{origin: &call{kind: openCall}}, map[*door]bool{&proposals: true, &all: true, &first: true}},
-		"Forward again":        {&Forward{origin: &call{kind: proposeCall, again: true}}, map[*door]bool{&proposals: true, &all: true}},
-		"Forward from afar":    {&Forward{request: &Propose{Retry: true}}, map[*door]bool{&proposals: true, &all: true}},
-		"Forward of a change":  {&Forward{origin: &call{kind: changeCall}}, nil},
-		"ChangeMembers":        {addLearner(4, ""), nil},
-		"TransferLeadership":   {&TransferLeadership{}, nil},
-		"TakeSnapshot":         {&TakeSnapshot{}, nil},
-		"GrantCredit":          {&GrantCredit{}, nil},
-		"what nobody asks for": {"text", nil},
+		"Propose":              {&Propose{}, first},
+		"Propose again":        {&Propose{Retry: true}, again},
+		"Propose in a hurry":   {&Propose{TimeoutMs: 2500}, first + " hurried"},
+		"again in a hurry":     {&Propose{TimeoutMs: 2500, Retry: true}, again},
+		"in a great hurry":     {&Propose{TimeoutMs: 1, Retry: true}, again + " hurried"},
+		"OpenSession":          {&OpenSession{}, first},
+		"Query":                {&Query{}, "all"},
+		"call":                 {&call{kind: proposeCall, timeout: time.Second, again: true}, again + " hurried"},
+		"call of a query":      {&call{kind: queryCall}, "all"},
+		"call of Ready":        {&call{kind: readyCall}, "all"},
+		"call of a transfer":   {&call{kind: transferCall}, ""},
+		"Forward":              {&Forward{origin: &call{kind: openCall}}, first},
+		"Forward again":        {&Forward{origin: &call{kind: proposeCall, again: true}}, again},
+		"Forward from afar":    {&Forward{request: &Propose{Retry: true}}, again},
+		"Forward of a change":  {&Forward{origin: &call{kind: changeCall}}, ""},
+		"ChangeMembers":        {addLearner(4, ""), ""},
+		"TransferLeadership":   {&TransferLeadership{}, ""},
+		"TakeSnapshot":         {&TakeSnapshot{}, ""},
+		"GrantCredit":          {&GrantCredit{}, ""},
+		"what nobody asks for": {"text", ""},
 	} {
-		for _, d := range []*door{&proposals, &all, &first, &hurried} {
-			if got := d.isShutTo(c.request, &cfg); got != c.want[d] {
-				t.Errorf("%s: shut %v, want %v, at %+v", name, got, c.want[d], *d)
+		for kind, d := range doors {
+			if got, want := d.isShutTo(c.request, &cfg), slices.Contains(strings.Fields(c.want), kind); got != want {
+				t.Errorf("%s: the door %q is shut %v, want %v", name, kind, got, want)
 			}
 		}
 	}
@@ -294,7 +299,8 @@ func TestABurstForASlowMachineIsTurnedDown(t *testing.T) {
 		return taken
 	}
 	if n := taken(500); n != 0 {
-		t.Errorf("%d are taken that wait for half a second, and some 20 commands are in front of them: %+v", n, members[1].overload.pace)
+		t.Errorf("%d are taken that wait for half a second, and some 20 commands are in front of them: %+v",
+			n, members[1].overload.pace)
 	}
 	if n := taken(5000); n < 50 || n > 150 {
 		t.Errorf("%d are taken of a machine that does 2 in a tick, to wait for 5 s", n)
@@ -328,13 +334,14 @@ func TestTheDoorIsOpenedWhenThereIsRoom(t *testing.T) {
 
 // The applier makes room as it goes, so that there is more to do before it has done all.
 func TestRoomIsMadeInTheMiddleOfWork(t *testing.T) {
+	query := &Query{Consistency: Consistency_LOCAL, Payload: make([]byte, 130)}
 	for name, c := range map[string]struct {
 		configure func(*Config)
 		request   any
 	}{
 		"by calls":         {func(c *Config) { c.PendingMax = 80 }, &Propose{}},
 		"by bytes":         {func(c *Config) { c.UnappliedBytesMax = 80 * 100 }, &Propose{Command: make([]byte, 60)}},
-		"by bytes pending": {func(c *Config) { c.PendingBytesMax = 80 * 200 }, &Query{Consistency: Consistency_LOCAL, Payload: make([]byte, 130)}},
+		"by bytes pending": {func(c *Config) { c.PendingBytesMax = 80 * 200 }, query},
 	} {
 		f, _, members := spawnMembers(t, c.configure, 1)
 		f.held[Name("g", 1)+"/applier"] = true
