@@ -397,7 +397,6 @@ func (a *applier) restore(ctx actor.Context, meta SnapshotMeta) error {
 	if err := a.machine.Restore(own); err != nil {
 		return fmt.Errorf("raft: the machine failed to restore the snapshot at %d: %w", meta.Index, err)
 	}
-	sessions.unpublished.precede(&a.sessions.unpublished, a.applied)
 	a.sessions = *sessions
 	a.reached(meta.Index)
 	a.vitals.restoring.Store(false)

@@ -7,6 +7,7 @@ import (
 	"log"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
 
 	raft "example.com/raftactor/actor"
 )
@@ -193,4 +194,50 @@ func ExampleRejectedError() {
 	// not applied: true
 	// too large: true
 	// TOO_LARGE NOT_APPLIED
+}
+
+// A voter that is to go is made a learner first, so that the group goes on while it is taken away.
+func ExampleClient_RemoveMember() {
+	system := newSystem()
+	members := spawnThree(system)
+	ctx := context.Background()
+	client := raft.NewClient(system, members...)
+	defer client.Close()
+	if err := client.Demote(ctx, 3); err != nil {
+		log.Fatal(err)
+	}
+	if err := client.RemoveMember(ctx, 3); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := client.Ready(ctx, members[0]); err != nil { // it knows, too
+		log.Fatal(err)
+	}
+	status, err := client.Status(ctx, members[0])
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, m := range status.Members {
+		fmt.Println("member", m.Id, "votes:", m.Voter)
+	}
+	stop(system, members)
+	// Output:
+	// member 1 votes: true
+	// member 2 votes: true
+}
+
+// What a transport between processes does with a request that a follower passes on: on the leader's side it makes a Forward
+// of it again, and brings the reply back.
+func ExampleNewForward() {
+	reply := make(chan proto.Message, 1)
+	forward, err := raft.NewForward(&raft.Propose{Command: []byte("increment")}, func(m proto.Message) { reply <- m })
+	if err != nil {
+		log.Fatal(err)
+	}
+	forward.Drop() // it cannot be delivered after all
+	fmt.Println((<-reply).(*raft.Rejected).Code)
+	_, err = raft.NewForward(&raft.Query{}, nil)
+	fmt.Println("a query is forwarded:", err == nil)
+	// Output:
+	// UNREACHABLE
+	// a query is forwarded: false
 }

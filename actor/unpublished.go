@@ -37,16 +37,6 @@ func (u *unpublished) between(lo, hi Index) []Index {
 	return u.indices[i:j:j]
 }
 
-// precede puts in front what an older list knows, up to and with last.
-func (u *unpublished) precede(older *unpublished, last Index) {
-	if u.from > last+1 || older.from >= u.from {
-		return // there is a gap between them, or nothing to be learned
-	}
-	k, _ := slices.BinarySearch(older.indices, u.from)
-	u.indices = append(slices.Clone(older.indices[:k]), u.indices...)
-	u.from = older.from
-}
-
 func (u *unpublished) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(u.from))
 	b = binary.AppendUvarint(b, uint64(len(u.indices)))
