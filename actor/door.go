@@ -141,8 +141,9 @@ func (r *raftActor) refuse(request any, rejected *Rejected) (reply any) {
 			return nil
 		}
 	case *Forward:
-		r.vitals.rejected(rejected.Code)
-		m.refuse(rejected)
+		if m.refuse(rejected) { // and not a copy of one that was taken
+			r.vitals.rejected(rejected.Code)
+		}
 		return nil
 	}
 	r.vitals.rejected(rejected.Code)

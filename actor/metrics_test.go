@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"google.golang.org/protobuf/proto"
 )
 
 // A collector is what metrics are read with.
@@ -552,4 +553,20 @@ func described(t *testing.T, m metricdata.Metrics) (kind, attributes string) {
 		t.Errorf("%s lacks group or member: %v", m.Name, keys)
 	}
 	return kind, strings.ReplaceAll(strings.Join(own, ", "), `"`, "`")
+}
+
+// A copy of a forwarded request that finds no room turns nobody down: the first one is at work, or has been refused already.
+func TestARefusedCopyOfAForwardIsNotMeasured(t *testing.T) {
+	r := &raftActor{}
+	r.overload.init()
+	f, err := NewForward(&Propose{}, func(proto.Message) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		r.overloaded(f)
+	}
+	if n := r.vitals.overloaded.Load(); n != 1 {
+		t.Errorf("%d refusals are counted, want 1", n)
+	}
 }
