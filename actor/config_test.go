@@ -116,3 +116,5 @@ func TestAStoreThatCannotBeOpenedIsAnErrorOfSpawn(t *testing.T) {
 type brokenStore struct{}
 
 func (brokenStore) Open(string, ID) (Storage, error) { return nil, errTest }
+
+func (brokenStore) Claim(string) error { return nil }

@@ -15,6 +15,7 @@ import (
 type MemoryStore struct {
 	mu       sync.Mutex
 	storages map[memberKey]*memoryStorage // guarded by mu
+	cluster  string                       // guarded by mu
 }
 
 type memberKey struct {
@@ -42,6 +43,19 @@ func (s *MemoryStore) Open(group string, id ID) (Storage, error) {
 	}
 	storage.open = true
 	return storage, nil
+}
+
+// Claim implements [Store].
+func (s *MemoryStore) Claim(cluster string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cluster == "" {
+		s.cluster = cluster
+	}
+	if s.cluster != cluster {
+		return fmt.Errorf("raft: memory store: claimed for cluster %q: it belongs to cluster %q", cluster, s.cluster)
+	}
+	return nil
 }
 
 // newIncarnation draws the number of a new life.
@@ -79,6 +93,12 @@ func (s *memoryStorage) OpenSnapshot(meta SnapshotMeta) (SnapshotReader, error) 
 	}
 	return memorySnapshotReader{bytes.NewReader(state.data)}, nil
 }
+
+func (s *memoryStorage) DropSnapshot(any) {}
+
+func (s *memoryStorage) OnReleaseWanted(func(Index)) {}
+
+func (s *memoryStorage) Stats() StorageStats { return StorageStats{} }
 
 var errNoSnapshot = errors.New("there is none by that handle")
 

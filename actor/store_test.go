@@ -52,6 +52,9 @@ func (s *testStore) Open(group string, id ID) (Storage, error) {
 	return s.storage, nil
 }
 
+// Claim implements Store.
+func (s *testStore) Claim(string) error { return nil }
+
 // set changes the faults.
 func (s *testStore) set(change func(*testStore)) {
 	s.mu.Lock()
@@ -150,6 +153,12 @@ func (s *testStorage) OpenSnapshot(meta SnapshotMeta) (SnapshotReader, error) {
 	s.store.readers++
 	return &testReader{bytes.NewReader(meta.Handle.(*memorySnapshot).data), s.store}, nil
 }
+
+func (s *testStorage) DropSnapshot(any) {}
+
+func (s *testStorage) OnReleaseWanted(func(Index)) {}
+
+func (s *testStorage) Stats() StorageStats { return StorageStats{} }
 
 func (s *testStorage) Close() error {
 	s.store.mu.Lock()

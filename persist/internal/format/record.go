@@ -1,0 +1,356 @@
+package format
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"example.com/raftactor/node"
+)
+
+// Kind says what a record is.
+type Kind uint8
+
+// The kinds of records.
+const (
+	// KindMember makes the member known that the key stands for. It is the first record of each key.
+	KindMember Kind = iota + 1
+	// KindEntry appends an entry.
+	KindEntry
+	// KindTruncate removes the entries from an index on.
+	KindTruncate
+	// KindHardState replaces the hard state.
+	KindHardState
+	// KindMet notes, or forgets, the life of a peer.
+	KindMet
+	// KindFounding is the founding configuration.
+	KindFounding
+	// KindCompact makes a snapshot the newest, and releases entries behind it.
+	KindCompact
+	// KindInstall makes a snapshot the newest, and drops all entries.
+	KindInstall
+	// KindDelete ends the member: its key never comes again.
+	KindDelete
+	// KindCluster is the cluster that the store belongs to. Its key is zero.
+	KindCluster
+	// KindCheckpoint says, at the start of a segment, how far a member's log reaches.
+	KindCheckpoint
+)
+
+var kindNames = [...]string{
+	KindMember: "member", KindEntry: "entry", KindTruncate: "truncate", KindHardState: "hard-state", KindMet: "met",
+	KindFounding: "founding", KindCompact: "compact", KindInstall: "install", KindDelete: "delete",
+	KindCluster: "cluster", KindCheckpoint: "checkpoint",
+}
+
+func (k Kind) String() string {
+	if int(k) < len(kindNames) && kindNames[k] != "" {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind(%d)", uint8(k))
+}
+
+// RecordHeaderBytes stand in front of a record's body, and EntryHeaderBytes in front of the data in the body of an
+// entry.
+const (
+	RecordHeaderBytes = 20
+	EntryHeaderBytes  = 17
+)
+
+// ErrRecord is what is returned for a record whose checksum is right, and whose body is not what its kind has.
+var ErrRecord = errors.New("the record is not what its kind has")
+
+// A Record is one record of a batch.
+type Record struct {
+	Kind Kind
+	// Key is the incarnation of the member that the record is about, or zero.
+	Key node.Incarnation
+	// Body is part of what was parsed.
+	Body []byte
+}
+
+// Member is the body of a [KindMember].
+type Member struct {
+	Group string
+	ID    node.ID
+}
+
+// Checkpoint is the body of a [KindCheckpoint].
+type Checkpoint struct {
+	// Through and ThroughTerm are index and term of the last entry that was released.
+	Through     node.Index
+	ThroughTerm node.Term
+	// Last is the index of the last entry.
+	Last     node.Index
+	Snapshot node.SnapshotMeta
+}
+
+// Compaction is the body of a [KindCompact].
+type Compaction struct {
+	// Through and ThroughTerm are index and term of the last entry that is released.
+	Through     node.Index
+	ThroughTerm node.Term
+	Snapshot    node.SnapshotMeta
+}
+
+// begin appends the header of a record, whose checksum and length [finish] fills in.
+func begin(b []byte, kind Kind, key node.Incarnation) []byte {
+	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0, byte(kind), 0, 0, 0)
+	return binary.LittleEndian.AppendUint64(b, uint64(key))
+}
+
+func finish(b []byte, start int) []byte {
+	binary.LittleEndian.PutUint32(b[start+4:], uint32(len(b)-start-RecordHeaderBytes))
+	binary.LittleEndian.PutUint32(b[start:], Checksum(b[start+4:]))
+	return b
+}
+
+// AppendMember writes a record.
+func AppendMember(b []byte, key node.Incarnation, m Member) []byte {
+	start := len(b)
+	b = begin(b, KindMember, key)
+	b = appendUints(b, uint64(m.ID))
+	return finish(append(b, m.Group...), start)
+}
+
+// AppendEntry writes a record.
+func AppendEntry(b []byte, key node.Incarnation, e *node.Entry) []byte {
+	start := len(b)
+	b = begin(b, KindEntry, key)
+	b = appendUints(b, uint64(e.Index), uint64(e.Term))
+	b = append(b, byte(e.Kind))
+	return finish(append(b, e.Data...), start)
+}
+
+// AppendTruncate writes a record.
+func AppendTruncate(b []byte, key node.Incarnation, from node.Index) []byte {
+	start := len(b)
+	return finish(appendUints(begin(b, KindTruncate, key), uint64(from)), start)
+}
+
+// AppendHardState writes a record.
+func AppendHardState(b []byte, key node.Incarnation, s node.HardState) []byte {
+	start := len(b)
+	b = begin(b, KindHardState, key)
+	return finish(appendUints(b, uint64(s.Term), uint64(s.Vote), uint64(s.VoteIncarnation), uint64(s.Commit)), start)
+}
+
+// AppendMet writes a record.
+func AppendMet(b []byte, key node.Incarnation, a node.Acquaintance) []byte {
+	start := len(b)
+	return finish(appendUints(begin(b, KindMet, key), uint64(a.ID), uint64(a.Incarnation)), start)
+}
+
+// AppendFounding writes a record.
+func AppendFounding(b []byte, key node.Incarnation, c node.Configuration) []byte {
+	start := len(b)
+	return finish(append(begin(b, KindFounding, key), c.Encode()...), start)
+}
+
+// AppendCompact writes a record. The handle of the snapshot is a string.
+func AppendCompact(b []byte, key node.Incarnation, c Compaction) []byte {
+	start := len(b)
+	b = appendUints(begin(b, KindCompact, key), uint64(c.Through), uint64(c.ThroughTerm))
+	return finish(appendSnapshot(b, c.Snapshot), start)
+}
+
+// AppendInstall writes a record. The handle of the snapshot is a string.
+func AppendInstall(b []byte, key node.Incarnation, meta node.SnapshotMeta) []byte {
+	start := len(b)
+	return finish(appendSnapshot(begin(b, KindInstall, key), meta), start)
+}
+
+// AppendDelete writes a record.
+func AppendDelete(b []byte, key node.Incarnation) []byte {
+	return finish(begin(b, KindDelete, key), len(b))
+}
+
+// AppendCluster writes a record.
+func AppendCluster(b []byte, cluster string) []byte {
+	start := len(b)
+	return finish(append(begin(b, KindCluster, 0), cluster...), start)
+}
+
+// AppendCheckpoint writes a record. The handle of the snapshot is a string.
+func AppendCheckpoint(b []byte, key node.Incarnation, c Checkpoint) []byte {
+	start := len(b)
+	b = appendUints(begin(b, KindCheckpoint, key), uint64(c.Through), uint64(c.ThroughTerm), uint64(c.Last))
+	return finish(appendSnapshot(b, c.Snapshot), start)
+}
+
+func appendUints(b []byte, values ...uint64) []byte {
+	for _, v := range values {
+		b = binary.LittleEndian.AppendUint64(b, v)
+	}
+	return b
+}
+
+// appendSnapshot writes nothing but a zero index for no snapshot.
+func appendSnapshot(b []byte, meta node.SnapshotMeta) []byte {
+	b = appendUints(b, uint64(meta.Index))
+	if meta.Index == 0 {
+		return b
+	}
+	handle, _ := meta.Handle.(string)
+	b = appendUints(b, uint64(meta.Term), uint64(meta.ConfigurationIndex))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(handle)))
+	b = append(b, handle...)
+	return append(b, meta.Configuration.Encode()...)
+}
+
+// Next parses the record at the start of b, and returns what follows it.
+func Next(b []byte) (Record, []byte, error) {
+	if len(b) < RecordHeaderBytes {
+		return Record{}, nil, fmt.Errorf("%w: %d bytes are no header", ErrRecord, len(b))
+	}
+	length := int64(binary.LittleEndian.Uint32(b[4:])) + RecordHeaderBytes
+	if length > int64(len(b)) {
+		return Record{}, nil, fmt.Errorf("%w: its length is %d, and %d bytes are left", ErrRecord, length, len(b))
+	}
+	if Checksum(b[4:length]) != binary.LittleEndian.Uint32(b) {
+		return Record{}, nil, ErrChecksum
+	}
+	if b[9] != 0 || b[10] != 0 || b[11] != 0 {
+		return Record{}, nil, fmt.Errorf("%w: reserved bytes are set", ErrRecord)
+	}
+	return Record{
+		Kind: Kind(b[8]), Key: node.Incarnation(binary.LittleEndian.Uint64(b[12:])), Body: b[RecordHeaderBytes:length],
+	}, b[length:], nil
+}
+
+// Member returns the body of a [KindMember].
+func (r Record) Member() (Member, error) {
+	d := decoder{b: r.Body}
+	m := Member{ID: node.ID(d.uint())}
+	m.Group = string(d.rest())
+	return m, d.err(r.Kind)
+}
+
+// Entry returns the body of a [KindEntry]. The data is part of the body.
+func (r Record) Entry() (node.Entry, error) {
+	d := decoder{b: r.Body}
+	e := node.Entry{Index: node.Index(d.uint()), Term: node.Term(d.uint())}
+	if kind := d.bytes(1); len(kind) == 1 {
+		e.Kind = node.EntryKind(kind[0])
+	}
+	e.Data = d.rest()
+	return e, d.err(r.Kind)
+}
+
+// Truncate returns the body of a [KindTruncate].
+func (r Record) Truncate() (node.Index, error) {
+	d := decoder{b: r.Body}
+	from := node.Index(d.uint())
+	return from, d.end(r.Kind)
+}
+
+// HardState returns the body of a [KindHardState].
+func (r Record) HardState() (node.HardState, error) {
+	d := decoder{b: r.Body}
+	s := node.HardState{
+		Term: node.Term(d.uint()), Vote: node.ID(d.uint()),
+		VoteIncarnation: node.Incarnation(d.uint()), Commit: node.Index(d.uint()),
+	}
+	return s, d.end(r.Kind)
+}
+
+// Met returns the body of a [KindMet].
+func (r Record) Met() (node.Acquaintance, error) {
+	d := decoder{b: r.Body}
+	a := node.Acquaintance{ID: node.ID(d.uint()), Incarnation: node.Incarnation(d.uint())}
+	return a, d.end(r.Kind)
+}
+
+// Founding returns the body of a [KindFounding].
+func (r Record) Founding() (node.Configuration, error) { return node.DecodeConfiguration(r.Body) }
+
+// Compaction returns the body of a [KindCompact].
+func (r Record) Compaction() (Compaction, error) {
+	d := decoder{b: r.Body}
+	c := Compaction{Through: node.Index(d.uint()), ThroughTerm: node.Term(d.uint())}
+	c.Snapshot = d.snapshot()
+	return c, d.end(r.Kind)
+}
+
+// Install returns the body of a [KindInstall].
+func (r Record) Install() (node.SnapshotMeta, error) {
+	d := decoder{b: r.Body}
+	meta := d.snapshot()
+	return meta, d.end(r.Kind)
+}
+
+// Cluster returns the body of a [KindCluster].
+func (r Record) Cluster() string { return string(r.Body) }
+
+// Checkpoint returns the body of a [KindCheckpoint].
+func (r Record) Checkpoint() (Checkpoint, error) {
+	d := decoder{b: r.Body}
+	c := Checkpoint{Through: node.Index(d.uint()), ThroughTerm: node.Term(d.uint()), Last: node.Index(d.uint())}
+	c.Snapshot = d.snapshot()
+	return c, d.end(r.Kind)
+}
+
+// decoder reads from b, and once that is too short reads zeros.
+type decoder struct {
+	b      []byte
+	failed error
+}
+
+func (d *decoder) bytes(n uint64) []byte {
+	if n > uint64(len(d.b)) {
+		d.b = nil
+		if d.failed == nil {
+			d.failed = errors.New("it is too short")
+		}
+		return nil
+	}
+	b := d.b[:n]
+	d.b = d.b[n:]
+	return b
+}
+
+func (d *decoder) uint() uint64 {
+	b := d.bytes(8)
+	if b == nil {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(b)
+}
+
+func (d *decoder) rest() []byte {
+	b := d.b
+	d.b = nil
+	return b
+}
+
+func (d *decoder) snapshot() node.SnapshotMeta {
+	meta := node.SnapshotMeta{Index: node.Index(d.uint())}
+	if meta.Index == 0 {
+		return node.SnapshotMeta{}
+	}
+	meta.Term, meta.ConfigurationIndex = node.Term(d.uint()), node.Index(d.uint())
+	if length := d.bytes(4); length != nil {
+		meta.Handle = string(d.bytes(uint64(binary.LittleEndian.Uint32(length))))
+	}
+	configuration, err := node.DecodeConfiguration(d.rest())
+	if err != nil && d.failed == nil {
+		d.failed = err
+	}
+	meta.Configuration = configuration
+	return meta
+}
+
+func (d *decoder) err(kind Kind) error {
+	if d.failed != nil {
+		return fmt.Errorf("%w: %v: %w", ErrRecord, kind, d.failed)
+	}
+	return nil
+}
+
+// end is err, for a body that must have been read to its end.
+func (d *decoder) end(kind Kind) error {
+	if d.failed == nil && len(d.b) > 0 {
+		d.failed = fmt.Errorf("%d bytes are left over", len(d.b))
+	}
+	return d.err(kind)
+}
