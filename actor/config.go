@@ -23,9 +23,11 @@ type Config struct {
 	Group string
 	// ID of the member. Required.
 	ID ID
-	// Members are the founding members, all voters, the same on each of them. They matter only where
-	// the member's storage is empty. A member that is to join an existing group has none: it waits
-	// until the group's leader has been told to add it (ChangeMembers).
+	// Members are the founding members, all voters, the same on each of them and at every start: others than
+	// those that the group was founded with, whatever its membership is now, are refused with [ErrFounding].
+	// Addresses may differ; those in the log count. None at all is allowed where the member's storage is not
+	// empty. A member that is to join an existing group, or has joined it, has none: it waits until the
+	// group's leader has been told to add it (ChangeMembers).
 	Members []Member
 
 	// Store keeps the member's log. Required.

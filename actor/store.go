@@ -29,6 +29,12 @@ type (
 // Unlimited switches a limit of [Config] off where that is allowed.
 const Unlimited = node.Unlimited
 
+// ErrFounding matches a [*FoundingError].
+var ErrFounding = node.ErrFounding
+
+// FoundingError says that the founding members, [Config].Members, are not those that the store has for the member.
+type FoundingError = node.FoundingError
+
 // ErrInUse is what a store returns for a member that is open already.
 var ErrInUse = node.ErrInUse
 

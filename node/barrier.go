@@ -123,6 +123,13 @@ func (n *Node) persistMet(a Acquaintance) {
 	}
 }
 
+func (n *Node) persistFounding(c Configuration) {
+	n.disk.stage()
+	if err := n.log.SetFounding(c); err != nil {
+		n.fail("writing the founding configuration", err)
+	}
+}
+
 // synced takes note of a completed sync, and counts what it makes countable.
 func (n *Node) synced(seq uint64) {
 	if seq > n.disk.seq {

@@ -106,6 +106,10 @@ func (l *failingLog) SetMet(a Acquaintance) error {
 	return errors.Join(l.write(), l.MemoryLog.SetMet(a))
 }
 
+func (l *failingLog) SetFounding(c Configuration) error {
+	return errors.Join(l.write(), l.MemoryLog.SetFounding(c))
+}
+
 func (l *failingLog) Compact(meta SnapshotMeta, through Index) error {
 	return errors.Join(l.write(), l.MemoryLog.Compact(meta, through))
 }
@@ -249,14 +253,22 @@ func (l *cutLog) SetHardState(s HardState) error {
 	return nil
 }
 
+func (l *cutLog) SetFounding(c Configuration) error {
+	if l.takes() {
+		return l.MemoryLog.SetFounding(c)
+	}
+	return nil
+}
+
 // TestCrashDuringBootstrapIsSurvived: whatever prefix of the first writes is left.
 func TestCrashDuringBootstrapIsSurvived(t *testing.T) {
-	for writes := range 3 {
+	for writes := range 4 {
 		log := &cutLog{MemoryLog: NewMemoryLog(life(1)), left: writes}
 		cfg := Config{ID: 1, Bootstrap: founders(1, 2, 3)}
 		_, err := New(cfg, log)
 		must(t, err)
 		s := startOn(t, cfg, log.MemoryLog)
 		equal(t, "commit", s.commit, 1)
+		equal(t, "founding", log.Founding().Equal(cfg.Bootstrap), true)
 	}
 }

@@ -15,8 +15,9 @@ type Config struct {
 	// together again and again.
 	Seed uint64
 	// Bootstrap is the first configuration of a new group, the same on each founding member, of
-	// which this is one. It is written as the first entry if the log is empty, and is ignored
-	// otherwise. A member that is to join an existing group has none.
+	// which this is one. It is written as the first entry if the log is empty. Otherwise it must be the one
+	// that was written then, whatever the membership is now (addresses may differ; those in the log
+	// count), or may be left empty. A member that joins an existing group, or has joined it, has none.
 	Bootstrap Configuration
 
 	// ElectionTicks is the shortest election timeout; each is drawn from ElectionTicks to twice

@@ -33,6 +33,8 @@ var (
 
 // Conditions of a [Log].
 var (
+	// ErrFounding matches every [*FoundingError].
+	ErrFounding = errors.New("node: the founding members are not those that are stored")
 	// ErrNotInMemory is what a Log returns for entries that it has, but not in memory.
 	ErrNotInMemory = errors.New("node: entries are not in memory")
 )
@@ -93,6 +95,26 @@ func (e *TransferError) Error() string {
 
 // Is makes every *TransferError match [ErrTransfer].
 func (e *TransferError) Is(target error) bool { return target == ErrTransfer }
+
+// FoundingError says that a member's [Config].Bootstrap is not what the member was founded with.
+type FoundingError struct {
+	ID ID
+	// Given is the Bootstrap, and Stored what the log tells: the zero value if the member has joined its
+	// group and not founded it.
+	Given, Stored Configuration
+}
+
+func (e *FoundingError) Error() string {
+	if len(e.Stored.Members) == 0 {
+		return fmt.Sprintf("node: member %d is started as one of the founding members %v, but what it has stored is that "+
+			"of a member which joined an existing group: start it without founding members", e.ID, e.Given)
+	}
+	return fmt.Sprintf("node: member %d is started with the founding members %v, but was founded with %v: give it those, "+
+		"whatever the membership is now, or none at all, to go on from what is stored", e.ID, e.Given, e.Stored)
+}
+
+// Is makes every *FoundingError match [ErrFounding].
+func (e *FoundingError) Is(target error) bool { return target == ErrFounding }
 
 // InvariantError is what the node panics with when it finds its own state broken. It is final:
 // every later Step returns it.

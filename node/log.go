@@ -17,6 +17,9 @@ type Log interface {
 	HardState() HardState
 	// Met returns the lives of peers that were noted by SetMet, in any order.
 	Met() []Acquaintance
+	// Founding returns the configuration that this member founded its group with: the zero value if it has
+	// not, as when it joined.
+	Founding() Configuration
 	// Snapshot returns the newest snapshot, or the zero value.
 	Snapshot() SnapshotMeta
 	// FirstIndex is that of the first entry that is held; LastIndex()+1 if there is none. It is
@@ -43,6 +46,8 @@ type Log interface {
 	SetHardState(s HardState) error
 	// SetMet stages the life of a peer; zero forgets the peer.
 	SetMet(a Acquaintance) error
+	// SetFounding stages the configuration that this member founds its group with.
+	SetFounding(c Configuration) error
 	// Compact stages that meta, whose entry is held, becomes the snapshot, and that entries up to
 	// and with through, which is not beyond meta.Index, are released.
 	Compact(meta SnapshotMeta, through Index) error

@@ -16,6 +16,7 @@ type MemoryLog struct {
 	incarnation Incarnation
 	hardState   HardState
 	met         []Acquaintance
+	founding    Configuration
 	snapshot    SnapshotMeta
 
 	// first is the index of the first entry held; beforeTerm is the term of the one before it.
@@ -58,6 +59,9 @@ func (l *MemoryLog) HardState() HardState { return l.hardState }
 
 // Met implements [Log].
 func (l *MemoryLog) Met() []Acquaintance { return slices.Clone(l.met) }
+
+// Founding implements [Log].
+func (l *MemoryLog) Founding() Configuration { return l.founding }
 
 // Snapshot implements [Log].
 func (l *MemoryLog) Snapshot() SnapshotMeta { return l.snapshot }
@@ -166,6 +170,12 @@ func (l *MemoryLog) SetMet(a Acquaintance) error {
 	if a.Incarnation != 0 {
 		l.met = append(l.met, a)
 	}
+	return nil
+}
+
+// SetFounding implements [Log].
+func (l *MemoryLog) SetFounding(c Configuration) error {
+	l.founding = c
 	return nil
 }
 

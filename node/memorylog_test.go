@@ -209,6 +209,16 @@ func TestMemoryLogKeepsHardStateAndLives(t *testing.T) {
 	}
 }
 
+func TestMemoryLogKeepsWhatTheMemberWasFoundedWith(t *testing.T) {
+	log := NewMemoryLog(7)
+	equal(t, "founding", len(log.Founding().Members), 0)
+	image := log.Clone()
+	must(t, log.SetFounding(Voters(1, 2)))
+	equal(t, "founding", log.Founding().Equal(Voters(1, 2)), true)
+	equal(t, "founding of the clone made before", len(image.Founding().Members), 0)
+	equal(t, "founding of a clone", log.Clone().Founding().Equal(Voters(1, 2)), true)
+}
+
 func TestMemoryLogNeedsALife(t *testing.T) {
 	defer func() {
 		if recover() == nil {

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Node is the protocol state of one member. It is not safe for concurrent use: one goroutine owns
@@ -58,7 +59,8 @@ type Node struct {
 
 // New makes a node that goes on from what the log holds, all of which must be durable. If the log
 // is empty and cfg.Bootstrap is not, its first entry is staged, and the first Step asks for its
-// sync. An error means that cfg cannot work, or that the log cannot be read or contradicts itself.
+// sync. An error means that cfg cannot work, that cfg.Bootstrap contradicts the log (a [*FoundingError]), or that
+// the log cannot be read or contradicts itself.
 func New(cfg Config, log Log) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -84,6 +86,9 @@ func New(cfg Config, log Log) (*Node, error) {
 		return nil, fmt.Errorf("node: the log ends in term %d, the hard state in term %d: they are not of one store",
 			n.terms.lastTerm(), n.hard.Term)
 	}
+	if err := n.checkFounding(); err != nil {
+		return nil, err
+	}
 	if err := n.members.load(log); err != nil {
 		return nil, err
 	}
@@ -104,12 +109,30 @@ func New(cfg Config, log Log) (*Node, error) {
 	return n, n.err
 }
 
+// checkFounding refuses a member that is started as another founding member than it was, or as one though it
+// joined. Addresses may have changed since.
+func (n *Node) checkFounding() error {
+	given, stored := n.cfg.Bootstrap, n.log.Founding()
+	if len(given.Members) == 0 || (n.terms.last == 0 && len(stored.Members) == 0) {
+		return nil
+	}
+	same := slices.EqualFunc(given.Members, stored.Members, func(a, b Member) bool {
+		return a.ID == b.ID && a.Suffrage == b.Suffrage
+	})
+	if !same {
+		return &FoundingError{ID: n.id, Given: given, Stored: stored}
+	}
+	return nil
+}
+
 // bootstrap stages the founding configuration. It is the same on every founding member, so it is
 // committed from the start.
 func (n *Node) bootstrap() {
 	n.hard.Term = max(n.hard.Term, 1) // a joiner may have voted already
 	n.commit = 1
-	n.persistHardState() // first: a crash may leave the one without the other
+	// In this order: a crash may leave what is first without the rest.
+	n.persistHardState()
+	n.persistFounding(n.cfg.Bootstrap)
 	n.appendEntries([]Entry{{Index: 1, Term: 1, Kind: EntryConfiguration, Data: n.cfg.Bootstrap.Encode()}})
 	n.disk.close(n.terms.last, n.clock)
 	n.out.reset()

@@ -33,6 +33,8 @@ type write struct {
 	hard    node.HardState
 	met     node.Acquaintance
 	meta    node.SnapshotMeta
+	// founding is the configuration of a writeFounding.
+	founding node.Configuration
 }
 
 type writeKind uint8
@@ -42,6 +44,7 @@ const (
 	writeTruncation
 	writeHardState
 	writeMet
+	writeFounding
 	writeCompaction
 	writeInstallation
 )
@@ -132,6 +135,9 @@ func (l *Log) HardState() node.HardState { return l.written.HardState() }
 // Met implements [node.Log].
 func (l *Log) Met() []node.Acquaintance { return l.written.Met() }
 
+// Founding implements [node.Log].
+func (l *Log) Founding() node.Configuration { return l.written.Founding() }
+
 // Snapshot implements [node.Log].
 func (l *Log) Snapshot() node.SnapshotMeta { return l.written.Snapshot() }
 
@@ -177,6 +183,11 @@ func (l *Log) SetMet(a node.Acquaintance) error {
 	return l.stage(write{kind: writeMet, met: a})
 }
 
+// SetFounding implements [node.Log].
+func (l *Log) SetFounding(c node.Configuration) error {
+	return l.stage(write{kind: writeFounding, founding: c})
+}
+
 // Compact implements [node.Log].
 func (l *Log) Compact(meta node.SnapshotMeta, through node.Index) error {
 	return l.stage(write{kind: writeCompaction, meta: meta, index: through})
@@ -215,6 +226,8 @@ func (w *write) to(image *node.MemoryLog) error {
 		return image.SetHardState(w.hard)
 	case writeMet:
 		return image.SetMet(w.met)
+	case writeFounding:
+		return image.SetFounding(w.founding)
 	case writeCompaction:
 		return image.Compact(w.meta, w.index)
 	default:
