@@ -218,7 +218,7 @@ func TestBootstrapNeverLowersTheTerm(t *testing.T) {
 }
 
 func TestLogWithoutALifeIsRefused(t *testing.T) {
-	if _, err := New(Config{ID: 1}, &MemoryLog{first: 1}); err == nil {
+	if _, err := New(Config{ID: 1}, &MemoryLog{entries: Window{first: 1}}); err == nil {
 		t.Error("a node starts on storage that was not initialised")
 	}
 }
