@@ -1,0 +1,230 @@
+package persist
+
+import (
+	"fmt"
+	"slices"
+
+	"example.com/raftactor/node"
+	"example.com/raftactor/persist/internal/format"
+)
+
+// stagedLog is the [node.Log] of an open member: what is durable and what has been staged since. It belongs to the
+// goroutine that steps the node.
+type stagedLog struct {
+	member *member
+	stage  parcel
+
+	founding       node.Configuration
+	hard           node.HardState
+	met            []node.Acquaintance
+	snapshot       node.SnapshotMeta
+	first          node.Index
+	beforeTerm     node.Term // of the entry in front of first
+	configurations []node.Entry
+	// recent are the entries at the end. Those in front of it are durable, and found by the member's state.
+	recent node.Window
+}
+
+var _ node.Log = (*stagedLog)(nil)
+
+// load begins with what is durable.
+func (l *stagedLog) load(s *state) {
+	*l = stagedLog{
+		member: l.member, stage: l.stage,
+		founding: s.founding, hard: s.hard, met: slices.Clone(s.met), snapshot: s.snapshot,
+		first: s.through + 1, beforeTerm: s.throughTerm,
+		configurations: slices.Clone(s.configurations),
+	}
+	l.stage.clear()
+	l.recent.Reset(s.last + 1)
+}
+
+func (l *stagedLog) Incarnation() node.Incarnation { return l.member.state.key }
+
+func (l *stagedLog) Founding() node.Configuration { return l.founding }
+
+func (l *stagedLog) HardState() node.HardState { return l.hard }
+
+func (l *stagedLog) Met() []node.Acquaintance { return slices.Clone(l.met) }
+
+func (l *stagedLog) Snapshot() node.SnapshotMeta { return l.snapshot }
+
+func (l *stagedLog) FirstIndex() node.Index { return l.first }
+
+func (l *stagedLog) LastIndex() node.Index { return l.recent.Next() - 1 }
+
+func (l *stagedLog) Configurations() ([]node.Entry, error) { return slices.Clone(l.configurations), nil }
+
+func (l *stagedLog) Term(i node.Index) (node.Term, error) {
+	switch {
+	case i == l.first-1:
+		return l.beforeTerm, nil
+	case i < l.first || i > l.LastIndex():
+		return 0, fmt.Errorf("persist: term of index %d: the log holds %d to %d", i, l.first, l.LastIndex())
+	case i >= l.recent.First():
+		return l.recent.At(i).Term, nil
+	}
+	term, ok := l.member.termOf(i)
+	if !ok {
+		return 0, fmt.Errorf("persist: term of index %d: it is not where it should be", i)
+	}
+	return term, nil
+}
+
+func (l *stagedLog) Entries(lo, hi node.Index, bytesMax int) ([]node.Entry, error) {
+	if lo < l.first || hi > l.LastIndex()+1 || lo >= hi {
+		return nil, fmt.Errorf("persist: entries %d to %d: the log holds %d to %d", lo, hi-1, l.first, l.LastIndex())
+	}
+	if lo < l.recent.First() {
+		return nil, node.ErrNotInMemory
+	}
+	return l.recent.Slice(lo, hi, bytesMax), nil
+}
+
+func (l *stagedLog) Append(entries []node.Entry) error {
+	if err := l.member.store.failure(); err != nil {
+		return err
+	}
+	for i := range entries {
+		e := &entries[i]
+		if e.Index != l.recent.Next() {
+			return fmt.Errorf("persist: appending index %d: the next one is %d", e.Index, l.recent.Next())
+		}
+		l.recent.Append(*e)
+		if e.Kind == node.EntryConfiguration {
+			l.configurations = append(l.configurations, *e)
+		}
+		l.stage.records = format.AppendEntry(l.stage.records, l.member.state.key, e)
+		l.stage.count++
+	}
+	l.evict()
+	return nil
+}
+
+// evict makes room in memory. An entry can go once it is durable as it stands here: with the same term at the same
+// index it is the same, and so are all in front of it.
+func (l *stagedLog) evict() {
+	quota := l.member.store.recentBytes()
+	if l.recent.Bytes() <= quota {
+		return
+	}
+	durable := min(l.member.durableLast(), l.LastIndex())
+	if durable < l.recent.First() {
+		return
+	}
+	if term, ok := l.member.termOf(durable); !ok || term != l.recent.At(durable).Term {
+		return
+	}
+	through, left := l.recent.First()-1, l.recent.Bytes()
+	for through < durable && left > quota/2 {
+		through++
+		left -= len(l.recent.At(through).Data) + entryBytes
+	}
+	l.recent.Release(through)
+}
+
+// entryBytes is about what an entry takes in memory beside its data.
+const entryBytes = 32
+
+func (l *stagedLog) Truncate(from node.Index) error {
+	if err := l.member.store.failure(); err != nil {
+		return err
+	}
+	if from < l.first || from > l.LastIndex() || from <= l.snapshot.Index {
+		return fmt.Errorf("persist: truncating from %d: the log holds %d to %d, and a snapshot at %d",
+			from, l.first, l.LastIndex(), l.snapshot.Index)
+	}
+	if from < l.recent.First() {
+		l.recent.Reset(from)
+	} else {
+		l.recent.Truncate(from)
+	}
+	l.configurations = withoutFrom(l.configurations, from)
+	l.stage.records = format.AppendTruncate(l.stage.records, l.member.state.key, from)
+	l.stage.count++
+	return nil
+}
+
+func (l *stagedLog) SetHardState(s node.HardState) error {
+	if err := l.member.store.failure(); err != nil {
+		return err
+	}
+	l.hard = s
+	l.stage.records = format.AppendHardState(l.stage.records, l.member.state.key, s)
+	l.stage.count++
+	return nil
+}
+
+func (l *stagedLog) SetMet(a node.Acquaintance) error {
+	if err := l.member.store.failure(); err != nil {
+		return err
+	}
+	l.met = withMet(l.met, a)
+	l.stage.records = format.AppendMet(l.stage.records, l.member.state.key, a)
+	l.stage.count++
+	return nil
+}
+
+func (l *stagedLog) SetFounding(c node.Configuration) error {
+	if err := l.member.store.failure(); err != nil {
+		return err
+	}
+	l.founding = c
+	l.stage.records = format.AppendFounding(l.stage.records, l.member.state.key, c)
+	l.stage.count++
+	return nil
+}
+
+func (l *stagedLog) Compact(meta node.SnapshotMeta, through node.Index) error {
+	if err := l.takesSnapshot(meta); err != nil {
+		return err
+	}
+	if meta.Index > l.LastIndex() || through > meta.Index || through < l.first-1 {
+		return fmt.Errorf("persist: compacting through %d behind a snapshot at %d: the log holds %d to %d",
+			through, meta.Index, l.first, l.LastIndex())
+	}
+	term, err := l.Term(through)
+	if err != nil {
+		return err
+	}
+	l.setSnapshot(meta)
+	l.first, l.beforeTerm = through+1, term
+	if through+1 > l.recent.First() {
+		l.recent.Release(through)
+	}
+	l.stage.records = format.AppendCompact(l.stage.records, l.member.state.key,
+		format.Compaction{Through: through, ThroughTerm: term, Snapshot: meta})
+	l.stage.count++
+	return nil
+}
+
+func (l *stagedLog) Install(meta node.SnapshotMeta) error {
+	if err := l.takesSnapshot(meta); err != nil {
+		return err
+	}
+	if meta.Index < l.snapshot.Index {
+		return fmt.Errorf("persist: installing a snapshot at %d over one at %d", meta.Index, l.snapshot.Index)
+	}
+	l.setSnapshot(meta)
+	l.configurations = nil
+	l.first, l.beforeTerm = meta.Index+1, meta.Term
+	l.recent.Reset(meta.Index + 1)
+	l.stage.records = format.AppendInstall(l.stage.records, l.member.state.key, meta)
+	l.stage.count++
+	return nil
+}
+
+func (l *stagedLog) takesSnapshot(meta node.SnapshotMeta) error {
+	if err := l.member.store.failure(); err != nil {
+		return err
+	}
+	if _, ok := meta.Handle.(string); !ok || meta.Index == 0 {
+		return fmt.Errorf("persist: the snapshot at %d has the handle %v, which is not of this store", meta.Index, meta.Handle)
+	}
+	return nil
+}
+
+func (l *stagedLog) setSnapshot(meta node.SnapshotMeta) {
+	l.snapshot = meta
+	l.configurations = withoutThrough(l.configurations, meta.Index)
+}
