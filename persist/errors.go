@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -26,6 +27,10 @@ type MemberName struct {
 }
 
 func (m MemberName) String() string { return fmt.Sprintf("%s/%d", m.Group, m.ID) }
+
+func (m MemberName) compare(other MemberName) int {
+	return cmp.Or(strings.Compare(m.Group, other.Group), cmp.Compare(m.ID, other.ID))
+}
 
 // DamageError says what is found to be damaged: it was durable once, and is not what was written any more.
 type DamageError struct {

@@ -23,6 +23,8 @@ type stagedLog struct {
 	configurations []node.Entry
 	// recent are the entries at the end. Those in front of it are durable, and found by the member's state.
 	recent node.Window
+	// truncated is the number of the handover that carries the newest truncation.
+	truncated uint64
 }
 
 var _ node.Log = (*stagedLog)(nil)
@@ -53,7 +55,9 @@ func (l *stagedLog) FirstIndex() node.Index { return l.first }
 
 func (l *stagedLog) LastIndex() node.Index { return l.recent.Next() - 1 }
 
-func (l *stagedLog) Configurations() ([]node.Entry, error) { return slices.Clone(l.configurations), nil }
+func (l *stagedLog) Configurations() ([]node.Entry, error) {
+	return slices.Clone(l.configurations), nil
+}
 
 func (l *stagedLog) Term(i node.Index) (node.Term, error) {
 	switch {
@@ -85,6 +89,11 @@ func (l *stagedLog) Append(entries []node.Entry) error {
 	if err := l.member.store.failure(); err != nil {
 		return err
 	}
+	bytes := 0
+	for i := range entries {
+		bytes += format.RecordHeaderBytes + format.EntryHeaderBytes + len(entries[i].Data)
+	}
+	l.stage.records = grow(l.stage.records, bytes)
 	for i := range entries {
 		e := &entries[i]
 		if e.Index != l.recent.Next() {
@@ -101,20 +110,14 @@ func (l *stagedLog) Append(entries []node.Entry) error {
 	return nil
 }
 
-// evict makes room in memory. An entry can go once it is durable as it stands here: with the same term at the same
-// index it is the same, and so are all in front of it.
+// evict makes room in memory. Entries can go that are durable, as they stand here: not while a truncation is on its way,
+// which makes what is durable something else.
 func (l *stagedLog) evict() {
 	quota := l.member.store.recentBytes()
 	if l.recent.Bytes() <= quota {
 		return
 	}
-	durable := min(l.member.durableLast(), l.LastIndex())
-	if durable < l.recent.First() {
-		return
-	}
-	if term, ok := l.member.termOf(durable); !ok || term != l.recent.At(durable).Term {
-		return
-	}
+	durable := l.member.durableSince(l.truncated)
 	through, left := l.recent.First()-1, l.recent.Bytes()
 	for through < durable && left > quota/2 {
 		through++
@@ -139,6 +142,7 @@ func (l *stagedLog) Truncate(from node.Index) error {
 	} else {
 		l.recent.Truncate(from)
 	}
+	l.truncated = l.member.handed + 1
 	l.configurations = withoutFrom(l.configurations, from)
 	l.stage.records = format.AppendTruncate(l.stage.records, l.member.state.key, from)
 	l.stage.count++
@@ -209,6 +213,7 @@ func (l *stagedLog) Install(meta node.SnapshotMeta) error {
 	l.configurations = nil
 	l.first, l.beforeTerm = meta.Index+1, meta.Term
 	l.recent.Reset(meta.Index + 1)
+	l.truncated = l.member.handed + 1
 	l.stage.records = format.AppendInstall(l.stage.records, l.member.state.key, meta)
 	l.stage.count++
 	return nil

@@ -28,6 +28,9 @@ type state struct {
 	// entries are where those behind through lie. Only during recovery can some at their start be missing.
 	entries runs
 	deleted bool
+
+	// cluster is set where the key is zero: then the state is the store's own.
+	cluster string
 }
 
 // place is where a record begins.
@@ -70,6 +73,9 @@ func (s *state) apply(r format.Record, at place) error {
 		return s.install(r)
 	case format.KindCheckpoint:
 		return s.checkpoint(r)
+	case format.KindCluster:
+		s.cluster = r.Cluster()
+		return nil
 	case format.KindDelete:
 		s.deleted = true
 		s.entries, s.configurations = nil, nil
@@ -160,26 +166,6 @@ func (s *state) checkpoint(r format.Record) error {
 			c.Through+1, c.Last, c.Snapshot.Index, s.through+1, s.last, s.snapshot.Index)
 	}
 	return nil
-}
-
-// appendCheckpoint writes the records with which a segment opens for this member.
-func (s *state) appendCheckpoint(p *parcel) {
-	p.records = format.AppendMember(p.records, s.key, format.Member{Group: s.name.Group, ID: s.name.ID})
-	p.count++
-	if len(s.founding.Members) > 0 {
-		p.records = format.AppendFounding(p.records, s.key, s.founding)
-		p.count++
-	}
-	p.records = format.AppendHardState(p.records, s.key, s.hard)
-	p.count++
-	for _, a := range s.met {
-		p.records = format.AppendMet(p.records, s.key, a)
-		p.count++
-	}
-	p.records = format.AppendCheckpoint(p.records, s.key, format.Checkpoint{
-		Through: s.through, ThroughTerm: s.throughTerm, Last: s.last, Snapshot: s.snapshot,
-	})
-	p.count++
 }
 
 // missing returns the last index of those entries at the start that are not there, or zero.

@@ -1,0 +1,272 @@
+package persist
+
+import (
+	"fmt"
+	"sync"
+
+	"example.com/raftactor/node"
+	"example.com/raftactor/persist/internal/format"
+)
+
+// member is the [node.Storage] of one member. It is the same for all who open it, one after the other.
+//
+// What the node writes goes through three buffers: staged by the node's goroutine, handed over by Sync, and being
+// written. So the node never waits for the writer, nor the writer for the node.
+type member struct {
+	store *Store
+	// log belongs to the goroutine that steps the node, and so does handed, which counts the handovers.
+	log    stagedLog
+	handed uint64
+	// writing is what is being written. Owned by the writer.
+	writing parcel
+
+	mu sync.Mutex
+	// state is what is durable; its key and name never change. Guarded by mu.
+	state state
+	// pending has been handed over, and waits for the writer. queued: the store's queue names this member for it.
+	// Guarded by mu.
+	pending parcel
+	queued  bool
+	// busy: the writer has something of this member. Guarded by mu.
+	busy bool
+	// settled is the number of the newest handover that is durable. Guarded by mu.
+	settled uint64
+	// open: somebody has it. Guarded by mu.
+	open bool
+	// want asks for a release of entries, or is nil. Guarded by mu.
+	want func(through node.Index)
+}
+
+var _ node.Storage = (*member)(nil)
+
+func newMember(s *Store, key node.Incarnation, name MemberName) *member {
+	m := &member{store: s, state: state{key: key, name: name}}
+	m.log.member = m
+	return m
+}
+
+// take opens the member, if nobody has it and nothing of it is on its way to the disk.
+func (m *member) take() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.open || m.queued || m.busy {
+		return fmt.Errorf("persist: opening member %v: %w", m.state.name, node.ErrInUse)
+	}
+	m.open = true
+	m.log.load(&m.state)
+	return nil
+}
+
+// Log implements [node.Storage].
+func (m *member) Log() node.Log { return &m.log }
+
+// Sync implements [node.Storage].
+func (m *member) Sync(seq uint64, done func(seq uint64, err error)) bool {
+	m.mu.Lock()
+	if m.log.stage.count == 0 && !m.queued && !m.busy {
+		m.mu.Unlock()
+		return true
+	}
+	m.handOver(seq, done)
+	return false
+}
+
+// handOver gives what is staged to the writer. It is called with mu held, and lets go of it.
+func (m *member) handOver(seq uint64, done func(uint64, error)) {
+	m.pending.add(&m.log.stage)
+	m.handed++
+	m.pending.number, m.pending.seq, m.pending.done = m.handed, seq, done
+	queued := m.queued
+	m.queued = true
+	m.mu.Unlock()
+	if !queued {
+		m.store.enqueue(m)
+	}
+}
+
+// write writes records of the store's own, and waits until they are durable. Who calls it has the member.
+func (m *member) write(records func(*parcel)) error {
+	done := make(chan error, 1)
+	m.mu.Lock()
+	records(&m.log.stage)
+	m.handOver(0, func(_ uint64, err error) { done <- err })
+	if m.store.opts.inline {
+		for m.store.commit() {
+		}
+	}
+	return <-done
+}
+
+// collect moves what has been handed over to the writer, who calls it, and returns its length.
+func (m *member) collect() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.writing, m.pending = m.pending, m.writing
+	m.pending.clear()
+	m.queued, m.busy = false, true
+	return len(m.writing.records)
+}
+
+// waiting is how long what has been handed over is.
+func (m *member) waiting() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.pending.records)
+}
+
+// settle takes over what has been written at a place, and is durable. The writer calls it.
+func (m *member) settle(at place) (effects, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var e effects
+	for rest := m.writing.records; len(rest) > 0; {
+		r, after, err := format.Next(rest)
+		if err == nil {
+			err = e.apply(&m.state, r, at)
+		}
+		if err != nil {
+			return e, fmt.Errorf("persist: member %v: it has written what it cannot: %w", m.state.name, err)
+		}
+		at.offset += int64(len(rest) - len(after))
+		rest = after
+	}
+	m.settled = m.writing.number
+	m.busy = false
+	return e, nil
+}
+
+// finish tells who waits for what has been written, once the writer has let go of it.
+func (m *member) finish() {
+	m.writing.complete(nil)
+	m.writing.clear()
+}
+
+// fail tells all who wait that nothing more becomes durable.
+func (m *member) fail(err error) {
+	m.mu.Lock()
+	writing, pending := m.writing, m.pending
+	m.writing, m.pending = parcel{}, parcel{}
+	m.queued, m.busy = false, false
+	m.mu.Unlock()
+	if pending.done == nil {
+		pending = writing
+	}
+	pending.complete(err)
+}
+
+// effects are what follows from records that have become durable.
+type effects struct {
+	// released: some entries need not be kept any more. replaced are snapshots that are not needed any more.
+	released bool
+	replaced []string
+	deleted  bool
+}
+
+func (e *effects) apply(s *state, r format.Record, at place) error {
+	before := s.snapshot.Handle
+	if err := s.apply(r, at); err != nil {
+		return err
+	}
+	switch r.Kind {
+	case format.KindCompact, format.KindInstall:
+		e.released = true
+	case format.KindDelete:
+		e.released, e.deleted = true, true
+		s.snapshot = node.SnapshotMeta{}
+	}
+	if name, ok := before.(string); ok && s.snapshot.Handle != before {
+		e.replaced = append(e.replaced, name)
+	}
+	return nil
+}
+
+// durableSince is the index of the last entry that is durable, or zero if a handover is still on its way.
+func (m *member) durableSince(number uint64) node.Index {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.settled < number {
+		return 0
+	}
+	return m.state.last
+}
+
+func (m *member) termOf(i node.Index) (node.Term, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state.entries.term(i)
+}
+
+// OnReleaseWanted implements [node.Storage].
+func (m *member) OnReleaseWanted(want func(through node.Index)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.want = want
+}
+
+// CreateSnapshot implements [node.Storage].
+func (m *member) CreateSnapshot(meta node.SnapshotMeta) (node.SnapshotWriter, error) {
+	if err := m.store.failure(); err != nil {
+		return nil, err
+	}
+	return m.store.snapshots.create(m.owner(), meta)
+}
+
+// OpenSnapshot implements [node.Storage].
+func (m *member) OpenSnapshot(meta node.SnapshotMeta) (node.SnapshotReader, error) {
+	return m.store.snapshots.open(m.owner(), meta)
+}
+
+// DropSnapshot implements [node.Storage].
+func (m *member) DropSnapshot(handle any) {
+	if name, ok := handle.(string); ok {
+		m.store.dropSnapshots([]string{name})
+	}
+}
+
+// Stats implements [node.Storage].
+func (m *member) Stats() node.StorageStats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.state.entries) == 0 {
+		return node.StorageStats{}
+	}
+	return node.StorageStats{PinnedBytes: m.store.newest.Load().before - m.state.entries[0].segment.before}
+}
+
+// pressing returns whom to ask for a release of the entries in front of a segment, and of which, if there are any.
+func (m *member) pressing(cutoff uint64) (want func(node.Index), through node.Index) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := &m.state
+	if m.want == nil || len(s.entries) == 0 || s.entries[0].segment.number >= cutoff {
+		return nil, 0
+	}
+	through = s.last
+	for _, r := range s.entries {
+		if r.segment.number >= cutoff {
+			through = r.first - 1
+			break
+		}
+	}
+	return m.want, through
+}
+
+func (m *member) owner() snapshotOwner {
+	return snapshotOwner{Key: m.state.key, Group: m.state.name.Group, ID: m.state.name.ID}
+}
+
+// Close implements [node.Storage]. What is staged is handed over, though nobody waits for it.
+func (m *member) Close() error {
+	m.mu.Lock()
+	if !m.open {
+		m.mu.Unlock()
+		return nil
+	}
+	m.open, m.want = false, nil
+	if m.log.stage.count == 0 {
+		m.mu.Unlock()
+		return nil
+	}
+	m.handOver(m.pending.seq, m.pending.done)
+	return nil
+}

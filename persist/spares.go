@@ -1,0 +1,189 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"example.com/raftactor/persist/internal/vfs"
+)
+
+// Files that are to become segments. A file has the ending .spare only when all of it is zeros, and durable: so what a
+// segment holds in its first life is what has been written there. While it is being filled it ends with .tmp.
+const (
+	spareEnding    = ".spare"
+	spareTmpEnding = ".tmp"
+)
+
+// sparesMax is how many are kept. A group that takes a snapshot frees several segments at once, and needs as many until
+// the next one.
+const sparesMax = 4
+
+// zeroBytes is how much is filled at once.
+const zeroBytes = 1 << 20
+
+var zeros [zeroBytes]byte
+
+// spares prepares the files that become segments, so that appending never waits for a file to grow: writing over zeros
+// costs a third less than writing behind the end, and where the file has been used before, far less.
+type spares struct {
+	fs   vfs.FS
+	dir  string
+	size int64
+
+	mu sync.Mutex
+	// ready are the names of those that are, all of one size. Guarded by mu.
+	ready []string
+	// made counts those that were made in this life. Guarded by mu.
+	made int
+}
+
+// init finds out what a former life has left, in a directory with these names.
+func (s *spares) init(names []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range names {
+		switch {
+		case strings.HasSuffix(name, spareEnding):
+			if ok, err := s.usable(name); err != nil || ok {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		case !strings.HasSuffix(name, spareTmpEnding):
+			continue
+		}
+		if err := s.fs.Remove(s.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// usable takes a file that was left as a spare if it is as long as they are.
+func (s *spares) usable(name string) (bool, error) {
+	if len(s.ready) == sparesMax {
+		return false, nil
+	}
+	f, err := s.fs.Open(s.path(name))
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil || size != s.size {
+		return false, err
+	}
+	s.ready = append(s.ready, name)
+	return true, nil
+}
+
+// prepare sees to it that there is one.
+func (s *spares) prepare() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.prepareLocked()
+}
+
+func (s *spares) prepareLocked() error {
+	if len(s.ready) > 0 {
+		return nil
+	}
+	base, err := s.create(s.size)
+	if err != nil {
+		return err
+	}
+	s.ready = append(s.ready, base+spareEnding)
+	return nil
+}
+
+// create makes a file of zeros, and returns its name less the ending.
+func (s *spares) create(size int64) (base string, err error) {
+	for {
+		base = fmt.Sprintf("new-%d", s.made)
+		s.made++
+		f, err := s.fs.Create(s.path(base + spareTmpEnding))
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return base, err
+		}
+		return base, s.fill(f, base, size)
+	}
+}
+
+// fill writes zeros over a file, and gives it the name of a spare.
+func (s *spares) fill(f vfs.File, base string, size int64) error {
+	var failed error
+	for at := int64(0); at < size && failed == nil; at += zeroBytes {
+		_, failed = f.WriteAt(zeros[:min(zeroBytes, size-at)], at)
+	}
+	if failed == nil {
+		failed = f.Sync()
+	}
+	if err := errors.Join(failed, f.Close()); err != nil {
+		return err
+	}
+	if err := s.fs.Rename(s.path(base+spareTmpEnding), s.path(base+spareEnding)); err != nil {
+		return err
+	}
+	return s.fs.SyncDir(s.dir)
+}
+
+// take gives a spare another name, and opens it. The name is not durable yet. It is made if there is none, or if it must
+// be larger than they are.
+func (s *spares) take(name string, size int64) (vfs.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var spare string
+	if size > s.size {
+		base, err := s.create(size)
+		if err != nil {
+			return nil, err
+		}
+		spare = base + spareEnding
+	} else {
+		if err := s.prepareLocked(); err != nil {
+			return nil, err
+		}
+		spare = s.ready[len(s.ready)-1]
+		s.ready = s.ready[:len(s.ready)-1]
+	}
+	if err := s.fs.Rename(s.path(spare), s.path(name)); err != nil {
+		return nil, err
+	}
+	return s.fs.OpenWritable(s.path(name))
+}
+
+// recycle makes a segment that nobody needs a spare, if it has the size and there are not enough, or removes it. Its
+// name must be gone for good before its content goes: it is a segment of the log for as long as it has the name.
+func (s *spares) recycle(name string, size int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.ready) >= sparesMax || size != s.size {
+		return s.fs.Remove(s.path(name))
+	}
+	base := strings.TrimSuffix(name, segmentEnding)
+	if err := s.fs.Rename(s.path(name), s.path(base+spareTmpEnding)); err != nil {
+		return err
+	}
+	if err := s.fs.SyncDir(s.dir); err != nil {
+		return err
+	}
+	f, err := s.fs.OpenWritable(s.path(base + spareTmpEnding))
+	if err != nil {
+		return err
+	}
+	if err := s.fill(f, base, size); err != nil {
+		return err
+	}
+	s.ready = append(s.ready, base+spareEnding)
+	return nil
+}
+
+func (s *spares) path(name string) string { return filepath.Join(s.dir, name) }

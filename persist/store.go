@@ -1,0 +1,250 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"example.com/raftactor/node"
+	"example.com/raftactor/persist/internal/format"
+)
+
+// A Store keeps the members of one actor system in a directory: their logs, which share one write-ahead log and so
+// one stream of syncs, and their snapshots. It satisfies the Store interface of package raft. It is safe for
+// concurrent use.
+type Store struct {
+	dir       string
+	opts      Options
+	logger    hclog.Logger
+	lock      io.Closer
+	snapshots *snapshotDir
+	spares    *spares
+	recovery  Recovery
+
+	// wal, backlog, taken, places, vouched and prepared belong to the writer: whom it has not got to, whom it is writing
+	// for, where in the batch their records are, that nothing is left to vouch for, and that the next segment has been
+	// seen to.
+	wal               *wal
+	backlog           []*member
+	taken             []*member
+	places            []int64
+	vouched, prepared bool
+	// cutoff is the number of the oldest segment that may stay for long. It belongs to the writer.
+	cutoff uint64
+
+	// system has the records that are the store's own: its state holds the cluster. claims is held by who claims.
+	system *member
+	claims sync.Mutex
+
+	mu sync.Mutex
+	// members are those that have not been deleted. Guarded by mu.
+	members map[MemberName]*member
+	// queue are members that have handed something over. Guarded by mu.
+	queue []*member
+	// closing: nothing new is taken. Guarded by mu.
+	closing bool
+
+	// failed is why nothing can be written any more, or nil.
+	failed atomic.Pointer[error]
+	// live counts the members that are there, for their shares of the memory.
+	live atomic.Int64
+	// newest is the segment that is being written.
+	newest atomic.Pointer[logSegment]
+
+	// wake tells the writer that the queue is not empty, and done that it has ended.
+	wake, done chan struct{}
+	chores     chores
+}
+
+// Open opens the store in a directory, and makes it if there is none. It has recovered everything before it returns:
+// what was durable is there, and what it hands out is durable. The directory belongs to the store until Close;
+// [ErrLocked] says that it belongs to another one. A [*DamageError] says that something that was durable is not as it
+// was written; then nothing has been changed, nor has it by any other error.
+func Open(dir string, opts Options) (*Store, error) {
+	s, err := open(dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	if !s.opts.inline {
+		go s.run()
+	}
+	if s.opts.ClusterID != "" {
+		if err := s.Claim(s.opts.ClusterID); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, nil
+}
+
+// Recovery says what was found when the store was opened.
+func (s *Store) Recovery() Recovery { return s.recovery }
+
+// Members lists the members that the store has, in order.
+func (s *Store) Members() []MemberName {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := make([]MemberName, 0, len(s.members))
+	for name := range s.members {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, MemberName.compare)
+	return names
+}
+
+// Open hands out the storage of a member, new if there is none: then it waits until that is durable. A member
+// that is open already, or whose writes have not completed since it was closed, is [node.ErrInUse].
+func (s *Store) Open(group string, id node.ID) (node.Storage, error) {
+	name := MemberName{group, id}
+	if err := s.failure(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return nil, ErrClosed
+	}
+	m := s.members[name]
+	if m != nil {
+		s.mu.Unlock()
+		if err := m.take(); err != nil {
+			return nil, err
+		}
+		return m, nil
+	}
+	m = newMember(s, node.Incarnation(s.opts.draw()), name)
+	if err := m.take(); err != nil { // nobody else can find it before
+		s.mu.Unlock()
+		return nil, err
+	}
+	s.members[name] = m
+	s.live.Add(1)
+	s.mu.Unlock()
+	if err := m.write(func(p *parcel) { p.addMember(&m.state) }); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Delete forgets a member, its log and its snapshots. If it is opened again, it is a new one. A member that is
+// open is [node.ErrInUse]; one that is not there is no error.
+func (s *Store) Delete(group string, id node.ID) error {
+	if err := s.failure(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	m := s.members[MemberName{group, id}]
+	s.mu.Unlock()
+	if m == nil {
+		return nil
+	}
+	if err := m.take(); err != nil {
+		return err
+	}
+	return m.write(func(p *parcel) {
+		p.records = format.AppendDelete(p.records, m.state.key)
+		p.count++
+	})
+}
+
+// Claim says to which cluster the store belongs: the first one that claims it. It is [ErrOtherCluster] if that was
+// another one.
+func (s *Store) Claim(cluster string) error {
+	s.claims.Lock()
+	defer s.claims.Unlock()
+	if err := s.failure(); err != nil {
+		return err
+	}
+	belongs := s.clusterID()
+	if belongs == "" {
+		belongs = cluster
+		if err := s.system.write(func(p *parcel) { p.addCluster(cluster) }); err != nil {
+			return err
+		}
+	}
+	if belongs != cluster {
+		return fmt.Errorf("%w: %s belongs to %q, and not to %q; give it another directory, or the name of its cluster",
+			ErrOtherCluster, s.dir, belongs, cluster)
+	}
+	return nil
+}
+
+func (s *Store) clusterID() string {
+	s.system.mu.Lock()
+	defer s.system.mu.Unlock()
+	return s.system.state.cluster
+}
+
+// Close ends the store. What has been handed over by Sync is written before; what comes later is [ErrClosed]. Stop the
+// members that use it first.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	closing := s.closing
+	s.closing = true
+	s.mu.Unlock()
+	if closing {
+		<-s.done
+		return nil
+	}
+	if s.opts.inline {
+		s.end()
+	} else {
+		s.nudge()
+	}
+	<-s.done
+	s.chores.wait()
+	var faults []error
+	if err := s.failure(); err != nil && !errors.Is(err, ErrClosed) {
+		faults = append(faults, err)
+	}
+	for _, g := range s.wal.segments {
+		faults = append(faults, g.release())
+	}
+	return errors.Join(append(faults, s.lock.Close())...)
+}
+
+// failure is why nothing can be written any more, or nil.
+func (s *Store) failure() error {
+	if p := s.failed.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// fail makes a failed write final, for all members.
+func (s *Store) fail(err error) {
+	if err == nil {
+		return
+	}
+	err = fmt.Errorf("%w; the store in %s takes nothing more: put right what is wrong with the disk, and start again", err, s.dir)
+	if s.failed.CompareAndSwap(nil, &err) {
+		s.logger.Error("the store has failed", "dir", s.dir, "error", err)
+		s.nudge()
+	}
+}
+
+// recentBytes is a member's share of the memory for the ends of logs.
+func (s *Store) recentBytes() int {
+	return max(s.opts.RecentBytesMax/int(max(s.live.Load(), 1)), recentBytesMin)
+}
+
+const recentBytesMin = 64 << 10
+
+// dropSnapshots removes snapshots that nobody needs.
+func (s *Store) dropSnapshots(names []string) {
+	s.chores.do(func() {
+		for _, name := range names {
+			if err := s.snapshots.remove(name); err != nil {
+				s.logger.Warn("a snapshot that nobody needs cannot be removed", "file", name, "error", err)
+			}
+		}
+	})
+}
+
+// idleTime is how long nothing is written before the newest batch is vouched for.
+const idleTime = time.Second

@@ -1,0 +1,299 @@
+package persist
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"example.com/raftactor/persist/internal/format"
+)
+
+// enqueue tells the writer that a member has handed something over.
+func (s *Store) enqueue(m *member) {
+	s.mu.Lock()
+	err := s.failure()
+	if err == nil {
+		s.queue = append(s.queue, m)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		m.fail(err)
+		return
+	}
+	s.nudge()
+}
+
+func (s *Store) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run is the writer: one goroutine, one batch at a time. What is handed over during a sync goes into the next batch, so
+// that batches grow with the time that a sync takes.
+func (s *Store) run() {
+	idle := time.NewTimer(idleTime)
+	defer idle.Stop()
+	for {
+		select {
+		case <-s.wake:
+		case <-idle.C:
+			s.vouch()
+			s.pressAll()
+			continue
+		}
+		for s.commit() {
+			idle.Reset(idleTime)
+		}
+		if s.isClosing() || s.failure() != nil {
+			s.end()
+			return
+		}
+	}
+}
+
+func (s *Store) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+// end writes what is left, and vouches for it. What comes later fails.
+func (s *Store) end() {
+	for s.commit() {
+	}
+	s.vouch()
+	closed := ErrClosed
+	s.mu.Lock() // from here on nobody can enqueue
+	s.failed.CompareAndSwap(nil, &closed)
+	s.mu.Unlock()
+	s.failAll()
+	close(s.done)
+}
+
+// failAll tells all who wait.
+func (s *Store) failAll() {
+	s.mu.Lock()
+	waiting := slices.Concat(s.taken, s.backlog, s.queue)
+	s.queue = nil
+	s.mu.Unlock()
+	s.taken, s.backlog = nil, nil
+	for _, m := range waiting {
+		m.fail(s.failure())
+	}
+}
+
+// commit writes one batch of what has been handed over, and tells who waits for it. It is false if there was nothing,
+// or if it failed.
+func (s *Store) commit() bool {
+	if s.failure() != nil || !s.take() {
+		return false
+	}
+	if err := s.writeTaken(); err != nil {
+		s.fail(err)
+		s.failAll()
+		return false
+	}
+	return true
+}
+
+// take takes what members have handed over, as much as goes into one batch, but that of one member at least.
+func (s *Store) take() bool {
+	s.mu.Lock()
+	s.backlog = append(s.backlog, s.queue...)
+	clear(s.queue)
+	s.queue = s.queue[:0]
+	s.mu.Unlock()
+	bytes := 0
+	for _, m := range s.backlog {
+		if len(s.taken) > 0 && bytes+m.waiting() > s.opts.BatchBytesMax {
+			break
+		}
+		bytes += m.collect()
+		s.taken = append(s.taken, m)
+	}
+	s.backlog = slices.Delete(s.backlog, 0, len(s.taken))
+	return len(s.taken) > 0
+}
+
+// writeTaken writes the batch, in a new segment if there is no room for it.
+func (s *Store) writeTaken() error {
+	w := s.wal
+	w.reset()
+	s.places = s.places[:0]
+	for _, m := range s.taken {
+		s.places = append(s.places, w.put(&m.writing))
+	}
+	if w.count == 0 {
+		return s.settle(place{}) // all that was asked for is durable by now
+	}
+	if len(w.buffer) > math.MaxUint32 {
+		return fmt.Errorf("persist: what one member writes at once has %d bytes: at most 4 GiB", len(w.buffer))
+	}
+	if !w.fits() {
+		if err := s.rotate(); err != nil {
+			return err
+		}
+	}
+	at, err := w.write()
+	if err != nil {
+		return err
+	}
+	s.vouched = false
+	s.prepareNext()
+	return s.settle(at)
+}
+
+// rotate goes on with the batch in a new segment.
+func (s *Store) rotate() error {
+	w := s.wal
+	batch, count := w.buffer, w.count
+	opening := s.opening()
+	room := format.BatchBytes(len(opening.records)) + w.bytes()
+	if err := w.begin(w.newest().number, w.position, room); err != nil {
+		return err
+	}
+	w.buffer = nil
+	w.reset()
+	w.put(&opening)
+	if _, err := w.write(); err != nil {
+		return err
+	}
+	w.buffer, w.count = batch, count
+	s.prepared = false
+	s.noteSegments()
+	s.releaseSegments()
+	s.pressAll()
+	return nil
+}
+
+// opening is what a segment opens with: what must be known of each member when the segments in front of it are gone.
+func (s *Store) opening() parcel {
+	var p parcel
+	if cluster := s.clusterID(); cluster != "" {
+		p.addCluster(cluster)
+	}
+	for _, m := range s.all() {
+		m.mu.Lock()
+		p.addCheckpoint(&m.state)
+		m.mu.Unlock()
+	}
+	return p
+}
+
+// all returns the members, in order.
+func (s *Store) all() []*member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	members := make([]*member, 0, len(s.members))
+	for _, m := range s.members {
+		members = append(members, m)
+	}
+	slices.SortFunc(members, func(a, b *member) int { return a.state.name.compare(b.state.name) })
+	return members
+}
+
+// settle takes note of what is durable now, and tells those who wait.
+func (s *Store) settle(at place) error {
+	var all effects
+	for i, m := range s.taken {
+		e, err := m.settle(place{at.segment, at.offset + s.places[i]})
+		if err != nil {
+			return err
+		}
+		all.released = all.released || e.released
+		all.replaced = append(all.replaced, e.replaced...)
+		if e.deleted {
+			s.forget(m)
+		}
+	}
+	for _, m := range s.taken {
+		m.finish()
+	}
+	clear(s.taken)
+	s.taken = s.taken[:0]
+	if len(all.replaced) > 0 {
+		s.dropSnapshots(all.replaced)
+	}
+	if all.released {
+		s.releaseSegments()
+	}
+	return nil
+}
+
+func (s *Store) forget(m *member) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.members, m.state.name)
+	s.live.Add(-1)
+}
+
+// vouch writes a batch without records, whose header says that the one before it is durable. So there is no doubt about
+// the end of the log when it is read back.
+func (s *Store) vouch() {
+	if s.vouched || s.failure() != nil {
+		return
+	}
+	s.wal.reset()
+	if !s.wal.fits() {
+		return // the header of the next segment will do
+	}
+	if _, err := s.wal.write(); err != nil {
+		s.fail(err)
+		return
+	}
+	s.vouched = true
+}
+
+// prepareNext has the next segment prepared once this one is half full.
+func (s *Store) prepareNext() {
+	if s.prepared || s.wal.offset < s.wal.newest().size/2 {
+		return
+	}
+	s.prepared = true
+	s.chores.do(func() { s.fail(s.spares.prepare()) })
+}
+
+// releaseSegments lets go of the segments at the start that hold no entry which a member needs.
+func (s *Store) releaseSegments() {
+	oldest := s.wal.newest().number
+	for _, m := range s.all() {
+		m.mu.Lock()
+		if entries := m.state.entries; len(entries) > 0 {
+			oldest = min(oldest, entries[0].segment.number)
+		}
+		m.mu.Unlock()
+	}
+	gone := s.wal.release(oldest)
+	if len(gone) == 0 {
+		return
+	}
+	s.noteSegments()
+	s.chores.do(func() {
+		for _, g := range gone {
+			err := g.release()
+			if err == nil {
+				err = s.spares.recycle(g.name, g.size)
+			}
+			s.fail(err)
+		}
+	})
+}
+
+// noteSegments shows others which segments there are.
+func (s *Store) noteSegments() {
+	segments := s.wal.segments
+	s.newest.Store(segments[len(segments)-1])
+	s.cutoff = segments[max(0, len(segments)-s.opts.SegmentsMax)].number
+}
+
+// pressAll asks members whose entries keep old segments for a release.
+func (s *Store) pressAll() {
+	for _, m := range s.all() {
+		if want, through := m.pressing(s.cutoff); want != nil {
+			want(through)
+		}
+	}
+}
