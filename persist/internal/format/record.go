@@ -198,12 +198,20 @@ func appendSnapshot(b []byte, meta node.SnapshotMeta) []byte {
 	return append(b, meta.Configuration.Encode()...)
 }
 
+// RecordBytes is what the record at the start of b says about its length, header and all, if b has that much of it.
+func RecordBytes(b []byte) (int64, bool) {
+	if len(b) < RecordHeaderBytes {
+		return 0, false
+	}
+	return int64(binary.LittleEndian.Uint32(b[4:])) + RecordHeaderBytes, true
+}
+
 // Next parses the record at the start of b, and returns what follows it.
 func Next(b []byte) (Record, []byte, error) {
-	if len(b) < RecordHeaderBytes {
+	length, ok := RecordBytes(b)
+	if !ok {
 		return Record{}, nil, fmt.Errorf("%w: %d bytes are no header", ErrRecord, len(b))
 	}
-	length := int64(binary.LittleEndian.Uint32(b[4:])) + RecordHeaderBytes
 	if length > int64(len(b)) {
 		return Record{}, nil, fmt.Errorf("%w: its length is %d, and %d bytes are left", ErrRecord, length, len(b))
 	}
@@ -262,7 +270,13 @@ func (r Record) Met() (node.Acquaintance, error) {
 }
 
 // Founding returns the body of a [KindFounding].
-func (r Record) Founding() (node.Configuration, error) { return node.DecodeConfiguration(r.Body) }
+func (r Record) Founding() (node.Configuration, error) {
+	c, err := node.DecodeConfiguration(r.Body)
+	if err != nil {
+		return node.Configuration{}, fmt.Errorf("%w: %v: %w", ErrRecord, r.Kind, err)
+	}
+	return c, nil
+}
 
 // Compaction returns the body of a [KindCompact].
 func (r Record) Compaction() (Compaction, error) {

@@ -1,0 +1,292 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"example.com/raftactor/node"
+	"example.com/raftactor/persist/internal/format"
+	"example.com/raftactor/persist/internal/vfs"
+)
+
+const segmentSuffix = ".wal"
+
+// segmentName is the name of the file of a segment.
+func segmentName(number uint64) string { return fmt.Sprintf("%016x%s", number, segmentSuffix) }
+
+// parseSegmentName is the reverse of segmentName. Other names are those of other files.
+func parseSegmentName(name string) (uint64, bool) {
+	digits, ok := strings.CutSuffix(name, segmentSuffix)
+	number, err := strconv.ParseUint(digits, 16, 63)
+	return number, ok && err == nil && number != 0 && segmentName(number) == name
+}
+
+// A segment is one file of the chain.
+type segment struct {
+	number uint64
+	name   string // in the directory
+	size   int64  // of the file
+	header format.SegmentHeader
+	// bad is why there is no header, or nil.
+	bad error
+	// end is the offset behind the last batch that belongs to the log. Set by replay.
+	end int64
+}
+
+// A chain is what a directory holds, as far as it belongs together.
+type chain struct {
+	fs  vfs.FS
+	dir string
+	// segments has the oldest one first. Replay takes those away that never came into effect.
+	segments []*segment
+	// void are segment files off the chain: to be removed once a fresh segment is durable. Replay adds to them.
+	void []string
+	// missing is the number of the predecessor of segments[0] that is not there any more, or zero.
+	missing uint64
+	// next is a number that no segment has ever had.
+	next uint64
+	// storeID is zero if there is no segment.
+	storeID uint64
+	// progress is told how many of the bytes have been read. It may be nil.
+	progress func(bytes, total int64)
+	// tolerate is told of what is damaged, or cannot be read, and reading goes on behind it. If it is nil,
+	// the first of it ends reading.
+	tolerate func(error)
+}
+
+// damage is where something is damaged, before the members are known by name.
+type damage struct {
+	file   string
+	offset int64
+	detail string
+	// keys are named by records that can still be read in the damaged batch. Nil: not known.
+	keys []node.Incarnation
+	err  error
+}
+
+func (d *damage) Error() string {
+	if d.err != nil {
+		return fmt.Sprintf("persist: %s is damaged at offset %d: %s: %v", d.file, d.offset, d.detail, d.err)
+	}
+	return fmt.Sprintf("persist: %s is damaged at offset %d: %s", d.file, d.offset, d.detail)
+}
+
+func (d *damage) Unwrap() error { return d.err }
+
+// Is reports whether target is [ErrDamaged].
+func (d *damage) Is(target error) bool { return target == ErrDamaged }
+
+// in says to the user what is damaged. Members are those that the keys stand for.
+func (d *damage) in(dir string, members []MemberName) *DamageError {
+	detail := d.detail
+	if d.err != nil {
+		detail += ": " + d.err.Error()
+	}
+	return &DamageError{Dir: dir, File: d.file, Offset: d.offset, Detail: detail, Members: members}
+}
+
+// loadChain reads the headers of the segments in a directory. It changes nothing. It is a [*damage] if one is bad that
+// is needed.
+func loadChain(fs vfs.FS, dir string) (*chain, error) {
+	c := &chain{fs: fs, dir: dir}
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *chain) load() error {
+	all, err := c.readHeaders()
+	if err != nil {
+		return err
+	}
+	newest := len(all) - 1
+	for ; newest >= 0 && all[newest].bad != nil; newest-- {
+		// Behind the newest segment there can only be one whose creation was cut off.
+		if err := c.checkCutOff(all[newest]); err != nil {
+			return err
+		}
+	}
+	if newest >= 0 {
+		if err := c.checkStore(all); err != nil {
+			return err
+		}
+		if err := c.link(all, newest); err != nil {
+			return err
+		}
+	}
+	for _, s := range all {
+		if !slices.Contains(c.segments, s) {
+			c.void = append(c.void, s.name)
+		}
+	}
+	return nil
+}
+
+// readHeaders returns all segments by number.
+func (c *chain) readHeaders() ([]*segment, error) {
+	names, err := c.fs.ReadDir(c.dir)
+	if err != nil {
+		return nil, fmt.Errorf("persist: listing the segments: %w", err)
+	}
+	var all []*segment
+	for _, name := range names {
+		number, ok := parseSegmentName(name)
+		if !ok {
+			continue
+		}
+		s := &segment{number: number, name: name}
+		if err := c.readHeader(s); errors.Is(err, ErrVersion) {
+			return nil, err
+		} else if err != nil {
+			if err := c.refuse(err); err != nil {
+				return nil, err
+			}
+			s.bad = err
+		}
+		c.next = max(c.next, number, s.header.Segment, s.header.Predecessor)
+		if s.bad == nil && s.header.Segment != number {
+			s.bad = fmt.Errorf("the header is that of segment %d", s.header.Segment)
+		}
+		all = append(all, s)
+	}
+	c.next++
+	slices.SortFunc(all, func(a, b *segment) int {
+		if a.number < b.number {
+			return -1
+		}
+		return 1
+	})
+	return all, nil
+}
+
+func (c *chain) readHeader(s *segment) error {
+	w, err := c.open(s)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	s.size = w.size
+	block, err := w.bytes(0, format.BlockBytes)
+	if err != nil {
+		return err
+	}
+	s.header, s.bad = format.ParseSegmentHeader(block)
+	switch {
+	case errors.Is(s.bad, format.ErrVersion):
+		return fmt.Errorf("%w: %s: %w", ErrVersion, filepath.Join(c.dir, s.name), s.bad)
+	case s.bad != nil && len(block) < format.BlockBytes:
+		s.bad = errTooShort
+	}
+	return nil
+}
+
+// errTooShort is damage wherever it stands: a segment's file has its full size before it gets its name.
+var errTooShort = errors.New("the file is shorter than a header")
+
+// checkCutOff looks behind a bad header. What the creation of a segment leaves when it is cut off are zeros.
+func (c *chain) checkCutOff(s *segment) error {
+	if errors.Is(s.bad, errTooShort) {
+		return c.refuse(&damage{file: s.name, detail: "the header of the segment is not valid", err: s.bad})
+	}
+	w, err := c.open(s)
+	if err != nil {
+		return c.refuse(err)
+	}
+	defer w.close()
+	end, err := w.contentEnd(format.BlockBytes, nil)
+	if err != nil {
+		return c.refuse(err)
+	}
+	if end > format.BlockBytes {
+		return c.refuse(&damage{
+			file: s.name, detail: "the header of the segment is not valid, and there is more behind it", err: s.bad,
+		})
+	}
+	return nil
+}
+
+// checkStore finds segments of another store.
+func (c *chain) checkStore(all []*segment) error {
+	for _, s := range all {
+		switch {
+		case s.bad != nil:
+		case c.storeID == 0:
+			c.storeID = s.header.StoreID
+		case s.header.StoreID != c.storeID:
+			err := c.refuse(&damage{file: s.name, detail: fmt.Sprintf(
+				"the segment is of another store: of %016x, and not of %016x as those in front of it", s.header.StoreID, c.storeID)})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// link walks from the newest segment to the oldest one.
+func (c *chain) link(all []*segment, newest int) error {
+	for i := newest; i >= 0; {
+		s := all[i]
+		c.segments = append(c.segments, s)
+		before := s.header.Predecessor
+		if before == 0 {
+			break
+		}
+		if before >= s.number {
+			err := c.refuse(&damage{
+				file: s.name, detail: fmt.Sprintf("the segment names one as its predecessor that is not in front of it: %d", before),
+			})
+			if err != nil {
+				return err
+			}
+			break
+		}
+		i = slices.IndexFunc(all, func(p *segment) bool { return p.number == before })
+		if i < 0 {
+			c.missing = before
+			break
+		}
+		if all[i].bad == nil {
+			continue
+		}
+		err := c.refuse(&damage{file: all[i].name, detail: "the header of the segment is not valid", err: all[i].bad})
+		if err != nil {
+			return err
+		}
+		for i >= 0 && all[i].bad != nil { // which one is in front of it cannot be told: the next one is likely
+			i--
+		}
+	}
+	slices.Reverse(c.segments)
+	return nil
+}
+
+// refuse ends reading, unless the chain tolerates what is wrong.
+func (c *chain) refuse(err error) error {
+	if c.tolerate == nil {
+		return err
+	}
+	c.tolerate(err)
+	return nil
+}
+
+// open opens a segment for reading.
+func (c *chain) open(s *segment) (*window, error) {
+	name := filepath.Join(c.dir, s.name)
+	file, err := c.fs.Open(name)
+	if err != nil {
+		return nil, &readError{name, 0, err}
+	}
+	size, err := file.Size()
+	if err != nil {
+		file.Close()
+		return nil, &readError{name, 0, err}
+	}
+	return &window{file: file, name: name, size: min(size, math.MaxInt64-format.BlockBytes)}, nil
+}

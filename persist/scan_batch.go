@@ -1,0 +1,176 @@
+package persist
+
+import (
+	"fmt"
+
+	"example.com/raftactor/node"
+	"example.com/raftactor/persist/internal/format"
+)
+
+// A batch is one batch of the chain, whole and verified.
+type batch struct {
+	segment *segment
+	offset  int64
+	header  format.BatchHeader
+	// chain is the checksum of the header.
+	chain uint32
+	// payload is valid until the visitor returns.
+	payload []byte
+	// proven is whether later writes vouch for its durability.
+	proven bool
+}
+
+// A fault is what is wrong with the batch that should be at some place.
+type fault struct {
+	detail string
+	err    error
+	// header is nil if that is what is wrong, and chain is its checksum.
+	header *format.BatchHeader
+	chain  uint32
+	// certain is whether no crash leaves such a thing: it is damage wherever it is found.
+	certain bool
+}
+
+// A cursor reads the batches of one segment in order.
+type cursor struct {
+	segment *segment
+	window  *window
+	// offset is that of the next batch, and at the position in front of it.
+	offset int64
+	at     format.Position
+}
+
+func newCursor(s *segment, w *window) *cursor {
+	return &cursor{segment: s, window: w, offset: format.BlockBytes, at: s.header.End}
+}
+
+// header parses what is at an offset as the header of a batch that belongs there.
+func (c *cursor) header(b []byte, offset int64) (format.BatchHeader, uint32, error) {
+	h, sum, err := format.ParseBatchHeader(b, c.segment.header.Salt)
+	if err == nil && (h.Segment != c.segment.number || h.Offset != uint64(offset)) {
+		err = fmt.Errorf("it belongs to offset %d of segment %d", h.Offset, h.Segment)
+	}
+	return h, sum, err
+}
+
+// next reads the next batch and moves behind it. It does not move if that is faulty. The batch is valid until the next
+// call.
+func (c *cursor) next(b *batch) (*fault, error) {
+	head, err := c.window.bytes(c.offset, format.BatchHeaderBytes)
+	if err != nil {
+		return nil, err
+	}
+	h, sum, err := c.header(head, c.offset)
+	if err != nil {
+		return &fault{detail: fmt.Sprintf("the header of batch %d is not valid", c.at.Sequence+1), err: err}, nil
+	}
+	if f := c.misplaced(&h, sum); f != nil {
+		return f, nil
+	}
+	// The header behind it tells whether it is durable, and must not push it out of the window.
+	length := int64(format.BatchHeaderBytes) + int64(h.PayloadBytes)
+	whole := format.RoundUp(length)
+	var all []byte
+	if length <= c.window.size-c.offset {
+		if all, err = c.window.bytes(c.offset, whole+format.BatchHeaderBytes); err != nil {
+			return nil, err
+		}
+	}
+	if length > int64(len(all)) {
+		return &fault{
+			detail: fmt.Sprintf("batch %d is longer than the file: %d bytes", h.Sequence, length), header: &h, chain: sum,
+		}, nil
+	}
+	payload := all[format.BatchHeaderBytes:length]
+	if format.Checksum(payload) != h.PayloadChecksum {
+		return &fault{
+			detail: fmt.Sprintf("the records of batch %d are not what was written", h.Sequence),
+			err:    format.ErrChecksum, header: &h, chain: sum,
+		}, nil
+	}
+	if err := checkRecords(payload, h.Records); err != nil {
+		return &fault{
+			detail: fmt.Sprintf("batch %d holds what is no record", h.Sequence), err: err, header: &h, chain: sum, certain: true,
+		}, nil
+	}
+	*b = batch{segment: c.segment, offset: c.offset, header: h, chain: sum, payload: payload}
+	if int64(len(all)) > whole {
+		behind, _, err := c.header(all[whole:], c.offset+whole)
+		b.proven = err == nil && behind.Durable >= h.Sequence
+	}
+	c.offset += whole
+	c.at = format.Position{Sequence: h.Sequence, Chain: sum}
+	return nil, nil
+}
+
+// misplaced tells of a header that is valid where it is, and does not go on from the one in front of it.
+func (c *cursor) misplaced(h *format.BatchHeader, sum uint32) *fault {
+	f := &fault{header: h, chain: sum, certain: true}
+	switch {
+	case h.Sequence != c.at.Sequence+1:
+		f.detail = fmt.Sprintf("batch %d follows batch %d", h.Sequence, c.at.Sequence)
+	case h.Previous != c.at.Chain:
+		f.detail = fmt.Sprintf("batch %d does not follow the batch %d that is in front of it, but another one",
+			h.Sequence, c.at.Sequence)
+	case h.Durable >= h.Sequence:
+		f.detail = fmt.Sprintf("batch %d claims that batch %d is durable", h.Sequence, h.Durable)
+	default:
+		return nil
+	}
+	return f
+}
+
+// checkRecords verifies that the payload is that many records. It costs less than what reads them.
+func checkRecords(payload []byte, count uint32) error {
+	var n uint32
+	for len(payload) > 0 {
+		_, rest, err := format.Next(payload)
+		if err != nil {
+			return fmt.Errorf("record %d: %w", n+1, err)
+		}
+		payload = rest
+		n++
+	}
+	if n != count {
+		return fmt.Errorf("it should be %d records, and is %d", count, n)
+	}
+	return nil
+}
+
+// readable returns the keys of records that can be read in a faulty batch.
+func (c *cursor) readable(f *fault) []node.Incarnation {
+	length := int64(windowBytes) // a guess
+	if f.header != nil {
+		length = int64(format.BatchHeaderBytes) + int64(f.header.PayloadBytes)
+	}
+	b, err := c.window.bytes(c.offset, length)
+	if err != nil || len(b) < format.BatchHeaderBytes {
+		return nil
+	}
+	var keys []node.Incarnation
+	seen := map[node.Incarnation]bool{}
+	for b = b[format.BatchHeaderBytes:]; len(b) >= format.RecordHeaderBytes; {
+		r, rest, err := format.Next(b)
+		if err != nil {
+			length, ok := format.RecordBytes(b)
+			if !ok || length > int64(len(b)) || isZero(b[:format.RecordHeaderBytes]) {
+				break
+			}
+			b = b[length:]
+			continue
+		}
+		if r.Key != 0 && !seen[r.Key] {
+			seen[r.Key] = true
+			keys = append(keys, r.Key)
+		}
+		b = rest
+	}
+	return keys
+}
+
+// damage makes the fault known as damage.
+func (c *cursor) damage(f *fault, because string) *damage {
+	return &damage{
+		file: c.segment.name, offset: c.offset, detail: f.detail + because, keys: c.readable(f), err: f.err,
+	}
+}
