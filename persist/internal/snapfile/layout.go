@@ -61,8 +61,8 @@ type Header struct {
 	Meta node.SnapshotMeta
 }
 
-// validate reports what a header does not have.
-func (h *Header) validate() error {
+// Validate reports what a header of a snapshot cannot have, and [NewWriter] refuses.
+func (h *Header) Validate() error {
 	switch {
 	case h.Key == 0 || h.Member == node.None || h.Meta.Index == 0:
 		return fmt.Errorf("a snapshot at index %d of member %d in its life %d: none of them is 0",
@@ -152,7 +152,7 @@ func parseHeader(b []byte) (Header, error) {
 			return Header{}, damaged(fixedBytes+int64(group), "the configuration: %v", err)
 		}
 	}
-	if err := h.validate(); err != nil {
+	if err := h.Validate(); err != nil {
 		return Header{}, damaged(16, "the header: %v", err)
 	}
 	return h, nil
@@ -181,8 +181,8 @@ func parseFooter(b []byte, salt uint64, headerBytes, fileBytes int64) (size int6
 	length, chunks := binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:])
 	if length > uint64(fileBytes) || chunks != uint64(chunksOf(int64(length))) ||
 		fileBytesOf(headerBytes, int64(length)) != fileBytes || [4]byte(b[24:]) != [4]byte{} {
-		return 0, damaged(at, "the footer tells of %d bytes of state in %d chunks, and the file has %d bytes with a header of %d",
-			length, chunks, fileBytes, headerBytes)
+		return 0, damaged(at, "the footer tells of %d bytes of state in %d chunks, and the file has %d bytes, "+
+			"with a header of %d", length, chunks, fileBytes, headerBytes)
 	}
 	return int64(length), nil
 }

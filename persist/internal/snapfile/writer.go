@@ -29,7 +29,7 @@ var _ io.Writer = (*Writer)(nil)
 
 // NewWriter writes the header to an empty file. The file stays the caller's, who syncs and closes it.
 func NewWriter(file vfs.File, h Header) (*Writer, error) {
-	if err := h.validate(); err != nil {
+	if err := h.Validate(); err != nil {
 		return nil, err
 	}
 	header := h.append(nil)
