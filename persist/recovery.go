@@ -331,13 +331,13 @@ func (s *Store) named(err error) error {
 	if !errors.As(err, &d) {
 		return err
 	}
-	named := &DamageError{Dir: s.dir, File: d.file, Offset: d.offset, Detail: d.detail}
+	var members []MemberName
 	for _, m := range s.all() {
 		if d.keys == nil || slices.Contains(d.keys, m.state.key) {
-			named.Members = append(named.Members, m.state.name)
+			members = append(members, m.state.name)
 		}
 	}
-	return named
+	return d.in(s.dir, members)
 }
 
 // progress tells how far recovery is, once a second when it takes longer than two.

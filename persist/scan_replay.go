@@ -32,9 +32,9 @@ type replay struct {
 
 // replay visits all batches of the log in order. bootID is the machine's present one. An error of visit ends it.
 //
-// A segment comes into effect with its second batch. Until that is whole, the first one may stand alone in front of a
-// repetition of what is in doubt at the end of the predecessor: so the predecessor is read as the newest segment, and what
-// came behind it is void. A segment whose predecessor has been removed has been in effect before.
+// A segment comes into effect with its first batch, which also repeats what is in doubt at the end of the predecessor.
+// Until that is whole, the predecessor is read as the newest segment, and what came behind it is void. A segment whose
+// predecessor has been removed has been in effect before.
 func (c *chain) replay(bootID string, visit func(*batch) error) (replayed, error) {
 	r := &replay{chain: c, bootID: bootID}
 	known, err := r.settle()
@@ -66,15 +66,9 @@ func (r *replay) settle() (known format.Position, err error) {
 	c := r.chain
 	for len(c.segments) > 0 && (len(c.segments) > 1 || c.missing == 0) {
 		newest := c.segments[len(c.segments)-1]
-		batches := 0
 		err := r.walk(&walk{
 			segment: newest, end: known, needed: known.Sequence, newest: true,
-			visit: func(*batch) error {
-				if batches++; batches == 2 {
-					return errInEffect
-				}
-				return nil
-			},
+			visit: func(*batch) error { return errInEffect },
 		})
 		if errors.Is(err, errInEffect) {
 			break

@@ -113,7 +113,5 @@ func (w *window) contentEnd(from int64, visit func(offset int64, block []byte) b
 	return end, nil
 }
 
-var zeros [format.BlockBytes]byte
-
 // isZero reports whether all bytes of what is at most a block are zero.
 func isZero(b []byte) bool { return bytes.Equal(b, zeros[:len(b)]) }

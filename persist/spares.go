@@ -168,7 +168,7 @@ func (s *spares) recycle(name string, size int64) error {
 	if len(s.ready) >= sparesMax || size != s.size {
 		return s.fs.Remove(s.path(name))
 	}
-	base := strings.TrimSuffix(name, segmentEnding)
+	base := strings.TrimSuffix(name, segmentSuffix)
 	if err := s.fs.Rename(s.path(name), s.path(base+spareTmpEnding)); err != nil {
 		return err
 	}

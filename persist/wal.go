@@ -33,11 +33,6 @@ func (g *logSegment) release() error {
 	return err
 }
 
-// segmentName is the name of the file.
-func segmentName(number uint64) string { return fmt.Sprintf("%016x"+segmentEnding, number) }
-
-const segmentEnding = ".wal"
-
 // wal writes the log, batch by batch: one write and one sync each. It belongs to the writer.
 type wal struct {
 	fs      vfs.FS
