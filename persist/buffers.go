@@ -42,7 +42,8 @@ func giveBack(b []byte) []byte {
 		return b[:0]
 	}
 	if class := bits.Len(uint(cap(b) - 1)); class <= sharedBitsMax && cap(b) == 1<<class {
-		sharedBuffers[class].Put(&b)
+		shared := b
+		sharedBuffers[class].Put(&shared)
 	}
 	return nil
 }

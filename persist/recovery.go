@@ -161,6 +161,9 @@ func (r *recovering) openFiles(found *chain) error {
 
 // visit takes a batch over, if it is proven. One that is in doubt, which is the last, is kept for the fresh segment.
 func (r *recovering) visit(b *batch) error {
+	if r.doubtful > 0 {
+		return &damage{file: b.segment.name, offset: b.offset, detail: "a batch follows one that nothing vouches for"}
+	}
 	if !b.proven {
 		r.opening = r.store.opening()
 		r.doubtful = len(r.opening.records)
