@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// store is a file system of ten files and 256 KiB, with a write of 4 KiB and an operation on a directory in flight.
+// store is a file system of ten files and 256 KiB, with a write of 4 KiB and an operation on a directory in
+// flight.
 func store(b *testing.B) *FS {
 	f := New()
 	for i := range 9 {

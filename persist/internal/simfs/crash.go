@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// Kill is what a killed process leaves: another file system with the same content, durable and not, and the same boot
-// id, without handles and locks. It has no hook and no faults, and counts its operations from 1.
+// Kill is what a killed process leaves: another file system with the same content, durable and not, and the
+// same boot id, without handles and locks. It has no hook and no faults, and counts its operations from 1.
 func (f *FS) Kill() *FS {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.image()
 }
 
-// KillDuring is what is left if the process is killed in the middle of a write, when n bytes of it have come to the page
-// cache. It is for a hook that is told of the write before it happens. The power losses in the middle of the
-// write are those of the image.
+// KillDuring is what is left if the process is killed in the middle of a write, when n bytes of it have come
+// to the page cache. It is for a hook that is told of the write before it happens. The power losses in the
+// middle of the write are those of the image.
 func (f *FS) KillDuring(write Op, n int) *FS {
 	if write.Kind != Write || write.Done {
 		panic("simfs: KillDuring: not a write that is about to happen: " + write.String())
@@ -26,8 +26,9 @@ func (f *FS) KillDuring(write Op, n int) *FS {
 	return image
 }
 
-// Cuts are the numbers of bytes at which to cut a write short in [FS.KillDuring]: wherever a sector ends, and around the ends of
-// the first and the last, and of the write. offset and length are those of the write. The write as a whole is not among them.
+// Cuts are the numbers of bytes at which to cut a write short in [FS.KillDuring]: wherever a sector ends, and
+// around the ends of the first and the last, and of the write. offset and length are those of the write. The
+// write as a whole is not among them.
 func Cuts(offset, length int64) []int {
 	var cuts []int
 	for end := SectorBytes - offset%SectorBytes; end < length; end += SectorBytes {
@@ -65,8 +66,9 @@ type Choice struct {
 	Sector func(name string, index int64, outcomes []Outcome) int
 }
 
-// Everything is the Choice in which all operations on directories are there, all lengths are the newest, and all sectors have the
-// outcome given, or the old content where it does not exist. Everything(Newest) loses nothing.
+// Everything is the Choice in which all operations on directories are there, all lengths are the newest, and
+// all sectors have the outcome given, or the old content where it does not exist. Everything(Newest) loses
+// nothing.
 func Everything(outcome Outcome) Choice {
 	return Choice{
 		DirOp:  func(DirOp) bool { return true },
@@ -77,7 +79,8 @@ func Everything(outcome Outcome) Choice {
 	}
 }
 
-// PowerLoss is what the machine finds when it starts again: another file system with another boot id, in which all is durable.
+// PowerLoss is what the machine finds when it starts again: another file system with another boot id, in
+// which all is durable.
 func (f *FS) PowerLoss(choice Choice) *FS {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -129,7 +132,8 @@ func (p *filePlan) choose(choice Choice, digits []uint16) []uint16 {
 	return digits
 }
 
-// Origin says how an image came about, for the message of a test that fails on it. It is empty for a file system made by [New].
+// Origin says how an image came about, for the message of a test that fails on it. It is empty for a file
+// system made by [New].
 func (f *FS) Origin() string {
 	if f.origin == nil {
 		return ""

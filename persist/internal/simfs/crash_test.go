@@ -212,6 +212,43 @@ func TestImagesAreIndependent(t *testing.T) {
 	}
 }
 
+func TestImagesOfOneMomentGoTheirOwnWays(t *testing.T) {
+	f := New()
+	f.SetOutcomes(plain)
+	file := durableFile(t, f, "z", fill("a", 1))
+	for _, letter := range []string{"b", "c", "d"} { // as many as leave room behind them
+		write(t, file, fill(letter, 1), 0)
+		create(t, f, letter)
+	}
+	images := []*FS{f.Kill(), f.Kill()}
+	for i, letter := range []string{"x", "y"} {
+		file, err := images[i].OpenWritable("z")
+		noError(t, err)
+		write(t, file, fill(letter, 1), 0)
+		write(t, file, fill("e", 1), 0)
+		create(t, images[i], letter)
+	}
+	for i, letter := range []string{"x", "y"} {
+		if got := images[i].PowerLoss(Everything(Newest)).Content(letter); got == nil {
+			t.Errorf("%s is missing", letter)
+		}
+		noError(t, images[i].SyncDir("."))
+		wantStates(t, images[i], "z", "|a", "|b", "|c", "|d", "|"+letter, "|e", "|0")
+	}
+}
+
+func TestWhatLiesBehindALostLengthIsGone(t *testing.T) {
+	f := New()
+	write(t, durableFile(t, f, "a", fill("a", 1)), fill("b", 1), SectorBytes)
+	image := f.PowerLoss(Choice{})
+	file, err := image.OpenWritable("a")
+	noError(t, err)
+	noError(t, file.Truncate(2*SectorBytes))
+	if got := brief(image, "a"); got != "|a0" {
+		t.Errorf("got %s, want |a0", got)
+	}
+}
+
 func TestImagesMayBeUsedOnManyGoroutines(t *testing.T) {
 	f := New()
 	write(t, durableFile(t, f, "a", fill("a", 100)), fill("b", 4), 0)

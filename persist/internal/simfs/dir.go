@@ -147,8 +147,8 @@ func (f *FS) sweep() {
 // namespacesMax bounds how many namespaces a power loss may lead to.
 const namespacesMax = 1024
 
-// namespaces are the distinct ones that a power loss may leave, the durable one first. Not all are told when there are more
-// than namespacesMax; then complete is false.
+// namespaces are the distinct ones that a power loss may leave, the durable one first. Not all are told when
+// there are more than namespacesMax; then complete is false.
 func (f *FS) namespaces() (all []namespace, complete bool) {
 	if len(f.dirOps) == 0 {
 		return []namespace{f.durable}, true
@@ -181,7 +181,8 @@ func (f *FS) namespaces() (all []namespace, complete bool) {
 	return all, complete
 }
 
-// eachSubset calls visit with every set of operations that contains whatever its members follow, until that returns false.
+// eachSubset calls visit with every set of operations that contains whatever its members follow, until that
+// returns false.
 func (f *FS) eachSubset(done []bool, visit func([]bool) bool) bool {
 	n := len(done)
 	if n == len(f.dirOps) {

@@ -48,16 +48,16 @@ func New() *FS {
 	return &FS{owner: newOwner(), boot: 1, allowed: AllOutcomes, dirs: []string{".", "/"}, nextID: 1}
 }
 
-// SetOutcomes says what a power loss may make of an unsynced sector. Old and Newest are always among it. The default is
-// [AllOutcomes]. Images inherit it.
+// SetOutcomes says what a power loss may make of an unsynced sector. Old and Newest are always among it. The
+// default is [AllOutcomes]. Images inherit it.
 func (f *FS) SetOutcomes(allowed Outcome) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.allowed = allowed
 }
 
-// SetLimit says how many bytes all files together may have, counting those that are removed and open. What does not fit fails with
-// ENOSPC, after as much as does fit. Zero is no limit. Images inherit it.
+// SetLimit says how many bytes all files together may have, counting those that are removed and open. What
+// does not fit fails with ENOSPC, after as much as does fit. Zero is no limit. Images inherit it.
 func (f *FS) SetLimit(bytes int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

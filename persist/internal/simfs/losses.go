@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Losses are all that a power loss may leave of a file system as it was at one moment. They are safe for concurrent
-// use, and do not change with the file system.
+// Losses are all that a power loss may leave of a file system as it was at one moment. They are safe for
+// concurrent use, and do not change with the file system.
 type Losses struct {
 	spaces []space
 	newest int // the space in which no operation is lost
@@ -128,12 +128,12 @@ func (f *file) planLength(length int64, allowed Outcome) lengthPlan {
 	return lp
 }
 
-// Count is how many states there are, or math.MaxUint64 if there are more than that. States that differ are counted once each,
-// but for one case: two files that may both come out under one name, with equal content.
+// Count is how many states there are, or math.MaxUint64 if there are more than that. States that differ are
+// counted once each, but for one case: two files that may both come out under one name, with equal content.
 func (l *Losses) Count() uint64 { return l.count }
 
-// Exact reports whether Count is all. It is not when the operations on directories that may be lost are too many for all
-// their combinations to be told.
+// Exact reports whether Count is all. It is not when the operations on directories that may be lost are too
+// many for all their combinations to be told.
 func (l *Losses) Exact() bool { return l.exact }
 
 // State makes the state with a number, from 0 to Count-1. State 0 has lost all that can be lost. The image is
@@ -176,8 +176,8 @@ func (p *filePlan) digits(i uint64, digits []uint16) []uint16 {
 	return digits
 }
 
-// image makes a state. digits has, for each file that has more than one, the number of the length, and then that of the
-// outcome of each sector.
+// image makes a state. digits has, for each file that has more than one, the number of the length, and then
+// that of the outcome of each sector.
 func (l *Losses) image(n int, digits []uint16) *FS {
 	s := &l.spaces[n]
 	like := l.like

@@ -84,24 +84,26 @@ type Fault struct {
 	Lie bool
 }
 
-// OnOperation has a hook called before and after each operation that changes something. It may read the file system and make
-// images of it, and must not change it. Operations that change something wait for each other while there is a hook. A
-// nil hook ends that. Images have no hook.
+// OnOperation has a hook called before and after each operation that changes something. It may read the file
+// system and make images of it, and must not change it. Operations that change something wait for each other
+// while there is a hook. A nil hook ends that. Images have no hook.
 func (f *FS) OnOperation(hook func(Op)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.hook = hook
 }
 
-// Inject has each operation, also one that changes nothing, looked at before it happens: it fails with the fault that is
-// returned, if any. The function must not use the file system. A nil function ends that. Images have none.
+// Inject has each operation, also one that changes nothing, looked at before it happens: it fails with the
+// fault that is returned, if any. The function must not use the file system. A nil function ends that. Images
+// have none.
 func (f *FS) Inject(inject func(Op) *Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.inject = inject
 }
 
-// FailNth is for [FS.Inject]: it fails the nth operation of a kind, counted from 1 since the file system was made.
+// FailNth is for [FS.Inject]: it fails the nth operation of a kind, counted from 1 since the file system was
+// made.
 func FailNth(kind Kind, n int, fault Fault) func(Op) *Fault {
 	return func(op Op) *Fault {
 		if op.Kind == kind && op.OfKind == n {

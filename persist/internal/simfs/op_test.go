@@ -105,9 +105,7 @@ func TestAFaultHitsTheNthOperationOfItsKind(t *testing.T) {
 	steps := map[Kind]func(f *FS, i int) error{
 		MkdirAll: func(f *FS, i int) error { return f.MkdirAll(fmt.Sprint("d", i)) },
 		Create:   func(f *FS, i int) error { _, err := f.Create(fmt.Sprint("c", i)); return err },
-		Write: func(f *FS, i int) error {
-			return onFile(f, func(h *handle) error { _, err := h.WriteAt([]byte("x"), 0); return err })
-		},
+		Write:    func(f *FS, i int) error { return onFile(f, writeByte) },
 		Truncate: func(f *FS, i int) error { return onFile(f, func(h *handle) error { return h.Truncate(int64(i)) }) },
 		Sync:     func(f *FS, i int) error { return onFile(f, (*handle).Sync) },
 		Rename:   func(f *FS, i int) error { return f.Rename("file", "file") },
@@ -115,10 +113,8 @@ func TestAFaultHitsTheNthOperationOfItsKind(t *testing.T) {
 		SyncDir:  func(f *FS, i int) error { return f.SyncDir(".") },
 		Lock:     func(f *FS, i int) error { _, err := f.Lock(fmt.Sprint("l", i)); return err },
 		Open:     func(f *FS, i int) error { _, err := f.Open("file"); return err },
-		Read: func(f *FS, i int) error {
-			return onFile(f, func(h *handle) error { _, err := h.ReadAt(make([]byte, 1), 0); return err })
-		},
-		ReadDir: func(f *FS, i int) error { _, err := f.ReadDir("."); return err },
+		Read:     func(f *FS, i int) error { return onFile(f, readByte) },
+		ReadDir:  func(f *FS, i int) error { _, err := f.ReadDir("."); return err },
 	}
 	for kind := range kinds {
 		t.Run(kind.String(), func(t *testing.T) {
@@ -143,6 +139,16 @@ func TestAFaultHitsTheNthOperationOfItsKind(t *testing.T) {
 	}
 }
 
+func writeByte(h *handle) error {
+	_, err := h.WriteAt([]byte("x"), 0)
+	return err
+}
+
+func readByte(h *handle) error {
+	_, err := h.ReadAt(make([]byte, 1), 0)
+	return err
+}
+
 // onFile uses a handle without opening the file.
 func onFile(f *FS, use func(*handle) error) error {
 	id, _ := f.names.lookup("file")
@@ -157,7 +163,8 @@ func TestAnOperationThatFailsChangesNothing(t *testing.T) {
 	_, created := f.Create("b")
 	_, locked := f.Lock("c")
 	for what, err := range map[string]error{
-		"create": created, "lock": locked, "truncate": file.Truncate(1), "rename": f.Rename("a", "b"), "remove": f.Remove("a"),
+		"create": created, "lock": locked, "truncate": file.Truncate(1),
+		"rename": f.Rename("a", "b"), "remove": f.Remove("a"),
 	} {
 		if !errors.Is(err, syscall.EIO) {
 			t.Errorf("%s: %v", what, err)
@@ -215,12 +222,14 @@ func TestDamageIsThereBeforeAndAfterACrash(t *testing.T) {
 	noError(t, f.Zero("a", 510, 514))
 	for _, image := range []*FS{f, f.PowerLoss(Choice{}), f.PowerLoss(Everything(Newest))} {
 		content := image.Content("a")
-		if content[3] != content[2]^2 || content[509] == 0 || content[510] != 0 || content[1023] != 0 || content[1024] != 'a' {
+		if content[3] != content[2]^2 || content[509] == 0 || content[510] != 0 ||
+			content[1023] != 0 || content[1024] != 'a' {
 			t.Errorf("got %q", content)
 		}
 	}
 	for what, err := range map[string]error{
-		"before": f.Flip("a", -1, 0), "behind": f.Flip("a", 1536, 0), "over the end": f.Zero("a", 1535, 2), "none": f.Flip("b", 0, 0),
+		"before": f.Flip("a", -1, 0), "behind": f.Flip("a", 1536, 0), "over the end": f.Zero("a", 1535, 2),
+		"none": f.Flip("b", 0, 0),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", what)

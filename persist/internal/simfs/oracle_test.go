@@ -12,8 +12,8 @@ import (
 	"example.com/raftactor/persist/internal/vfs"
 )
 
-// An oracle is the model of doc.go once more, in the plainest way: bytes, lists of what has happened, and all combinations.
-// It knows neither failed syncs nor garbage.
+// An oracle is the model of doc.go once more, in the plainest way: bytes, lists of what has happened, and all
+// combinations. It knows neither failed syncs nor garbage.
 type oracle struct {
 	files   map[int]*oracleFile
 	names   map[string]int
@@ -83,7 +83,8 @@ func (f *oracleFile) states() map[string]bool {
 	return all
 }
 
-// combine adds the states in which the file has a length. Sectors of equal lengths at different times may be mixed.
+// combine adds the states in which the file has a length. Sectors of equal lengths at different times may be
+// mixed.
 func (f *oracleFile) combine(length int, all map[string]bool) {
 	combinations := []string{""}
 	for at := 0; at < length; at += SectorBytes {
@@ -206,7 +207,8 @@ func (r *run) step() {
 		r.open[r.nextID] = create(r.t, r.fs, name)
 		o.files[r.nextID] = &oracleFile{}
 		do(oracleDirOp{to: name, id: r.nextID}, nil)
-		// Files that may come out equal under one name are counted twice, so each has a first sector of its own.
+		// Files that may come out equal under one name are counted twice, so each has a first sector of its
+		// own.
 		r.event(r.nextID, oracleEvent{data: resized(fmt.Append(nil, "file ", r.nextID), SectorBytes)})
 		r.sync(r.nextID)
 	case what == 1:

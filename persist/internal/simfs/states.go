@@ -11,8 +11,9 @@ func (f *FS) CrashStates(limit int, rng *rand.Rand) iter.Seq[*FS] {
 	return f.Losses().States(limit, rng)
 }
 
-// States are all states, if there are no more than limit. Otherwise they are as many different ones: the one that loses all, the one that
-// loses nothing, and others drawn from rng, which is not needed as long as all are told.
+// States are all states, if there are no more than limit. Otherwise they are as many different ones: the one
+// that loses all, the one that loses nothing, and others drawn from rng, which is not needed as long as all
+// are told.
 func (l *Losses) States(limit int, rng *rand.Rand) iter.Seq[*FS] {
 	if limit <= 0 {
 		return func(func(*FS) bool) {}
@@ -93,8 +94,8 @@ func gcd(a, b uint64) uint64 {
 	return a
 }
 
-// Sample draws a state. Crashes that leave most of what was written, or little, or what was written first, are likelier than
-// they would be among all.
+// Sample draws a state. Crashes that leave most of what was written, or little, or what was written first,
+// are likelier than they would be among all.
 func (l *Losses) Sample(rng *rand.Rand) *FS {
 	n, digits := l.draw(rng)
 	return l.image(n, digits)
@@ -147,8 +148,9 @@ func (l *Losses) draw(rng *rand.Rand) (n int, digits []uint16) {
 	return n, digits
 }
 
-// draw appends the digits of a file. There are four styles: any outcome for each sector, or most are old, or most are
-// newest, or the first are newest and the rest are old. In the last three a sector now and then is something else.
+// draw appends the digits of a file. There are four styles: any outcome for each sector, or most are old, or
+// most are newest, or the first are newest and the rest are old. In the last three a sector now and then is
+// something else.
 func (p *filePlan) draw(rng *rand.Rand, digits []uint16) []uint16 {
 	length := p.newest
 	if rng.IntN(2) == 0 {

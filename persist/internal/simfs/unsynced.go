@@ -46,8 +46,8 @@ func (f *file) change(i int64, c change) {
 	f.setSector(i, c.data)
 }
 
-// cutsOf are the cuts of a sector of zeros. They change nothing in it, and so are not kept with it, but what is written
-// behind them is not there without them.
+// cutsOf are the cuts of a sector of zeros. They change nothing in it, and so are not kept with it, but what
+// is written behind them is not there without them.
 func (f *file) cutsOf(i int64) (cuts []change) {
 	for n := 1; n < len(f.lengths); n++ {
 		if from, to := f.lengths[n-1], f.lengths[n]; to < from && to < (i+1)*SectorBytes && from > i*SectorBytes {
@@ -65,7 +65,8 @@ func (u *unsyncedSector) settle() {
 	}
 }
 
-// An Outcome is what a power loss may make of an unsynced sector. It is a set: outcomes with the same content are one.
+// An Outcome is what a power loss may make of an unsynced sector. It is a set: outcomes with the same content
+// are one.
 type Outcome uint8
 
 // Outcomes of a sector.
@@ -108,8 +109,8 @@ type candidate struct {
 	data    *sector
 }
 
-// outcomes are what a power loss may leave of a sector in a file of the given length, each content once, the old one
-// first. Only what is in the allowed set is offered; Old and Newest always are.
+// outcomes are what a power loss may leave of a sector in a file of the given length, each content once, the
+// old one first. Only what is in the allowed set is offered; Old and Newest always are.
 func (f *file) outcomes(u *unsyncedSector, length int64, allowed Outcome) []candidate {
 	visible := int(min(length-u.index*SectorBytes, SectorBytes))
 	var all []candidate
@@ -137,8 +138,8 @@ func (f *file) outcomes(u *unsyncedSector, length int64, allowed Outcome) []cand
 	return all
 }
 
-// outcomesAt tells what may be there if the file has come to the length with the number given. Cuts up to that one have
-// happened. Those that came later have not, and neither has what was written behind them.
+// outcomesAt tells what may be there if the file has come to the length with the number given. Cuts up to
+// that one have happened. Those that came later have not, and neither has what was written behind them.
 func (u *unsyncedSector) outcomesAt(file uint64, length, visible int, add func(candidate)) {
 	changes := u.changes
 	if i := slices.IndexFunc(changes, func(c change) bool { return !c.written && c.length > length }); i >= 0 {

@@ -42,8 +42,8 @@ func (o OS) MkdirAll(dir string) error {
 	return o.SyncDir(parent)
 }
 
-// syncFound makes a directory durable that was there already: a process that was killed may have made it and not
-// come to sync it. Who may not read the directory above has not made it.
+// syncFound makes a directory durable that was there already: a process that was killed may have made it and
+// not come to sync it. Who may not read the directory above has not made it.
 func (o OS) syncFound(dir string) error {
 	err := o.SyncDir(filepath.Dir(dir))
 	if errors.Is(err, fs.ErrPermission) {

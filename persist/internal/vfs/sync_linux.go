@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// datasync syncs the content and what is needed to find it, and spares the times of the file. A file that is closed meanwhile
-// keeps its descriptor until that is done.
+// datasync syncs the content and what is needed to find it, and spares the times of the file. A file that is
+// closed meanwhile keeps its descriptor until that is done.
 func datasync(f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
