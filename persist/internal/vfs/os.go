@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -25,7 +26,7 @@ func (o OS) MkdirAll(dir string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case err == nil && info.IsDir():
-		return nil
+		return o.syncFound(dir)
 	case err == nil:
 		return &fs.PathError{Op: "mkdir", Path: dir, Err: fs.ErrExist}
 	case !os.IsNotExist(err):
@@ -39,6 +40,16 @@ func (o OS) MkdirAll(dir string) error {
 		return err
 	}
 	return o.SyncDir(parent)
+}
+
+// syncFound makes a directory durable that was there already: a process that was killed may have made it and
+// not come to sync it. Who may not read the directory above has not made it.
+func (o OS) syncFound(dir string) error {
+	err := o.SyncDir(filepath.Dir(dir))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
 }
 
 // Create implements [FS].

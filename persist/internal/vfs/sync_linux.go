@@ -2,20 +2,29 @@ package vfs
 
 import (
 	"os"
-	"runtime"
 	"syscall"
 )
 
-// datasync syncs the content and what is needed to find it, and spares the times of the file.
+// datasync syncs the content and what is needed to find it, and spares the times of the file. A file that is
+// closed meanwhile keeps its descriptor until that is done.
 func datasync(f *os.File) error {
-	defer runtime.KeepAlive(f)
-	for {
-		switch err := syscall.Fdatasync(int(f.Fd())); err {
-		case nil:
-			return nil
-		case syscall.EINTR:
-		default:
-			return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
-		}
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
 	}
+	var synced error
+	err = conn.Control(func(fd uintptr) {
+		for {
+			if synced = syscall.Fdatasync(int(fd)); synced != syscall.EINTR {
+				return
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: os.ErrClosed}
+	case synced != nil:
+		return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: synced}
+	}
+	return nil
 }
