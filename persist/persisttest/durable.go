@@ -46,8 +46,8 @@ func reopenedOften(p *probe) {
 			case 1:
 				m.setHardState(node.HardState{Term: node.Term(i + 1)})
 			case 2:
-				m.compact(m.model.last(), m.model.last(), m.model.data(i))
 				m.append(node.Term(i+1), 5)
+				m.compact(m.model.last(), m.model.last(), m.model.data(i))
 			case 3: // nothing is written
 			}
 			m.sync()

@@ -13,11 +13,21 @@ var evictionChecks = []check{
 
 const evictionEntryBytes = 1000
 
-// fill appends several times what stays in memory.
+// fill appends as much as stays in memory.
 func (m *member) fill(term node.Term) {
-	for bytes := 0; bytes < 4*m.MemoryBytes; bytes += evictionEntryBytes {
+	for bytes := 0; bytes < m.MemoryBytes; bytes += evictionEntryBytes {
 		m.append(term, evictionEntryBytes-100)
 	}
+}
+
+// overfill appends several times as much, and syncs in between: what is durable need not stay.
+func (m *member) overfill(term node.Term) {
+	for range 4 {
+		m.fill(term)
+		m.sync()
+	}
+	m.append(term, 1)
+	m.sync()
 }
 
 // firstEvicted is the first entry from lo on that is not in memory, or zero.
@@ -34,7 +44,9 @@ func (m *member) firstEvicted(lo node.Index) node.Index {
 
 func unsyncedInMemory(p *probe) {
 	m := p.member("group", 1)
-	m.fill(1)
+	for range 4 {
+		m.fill(1)
+	}
 	if i := m.firstEvicted(m.model.first); i != 0 {
 		p.errorf("the entry at %d is not in memory, and no sync has been asked for", i)
 	}
@@ -51,11 +63,9 @@ func unsyncedInMemory(p *probe) {
 
 func readFromDisk(p *probe) {
 	m := p.member("group", 1)
-	m.fill(1)
-	m.sync()
+	m.overfill(1)
 	m.truncate(m.model.last() / 2)
-	m.fill(2)
-	m.sync()
+	m.overfill(2)
 	m.eventually(func() bool { return m.firstEvicted(m.model.first) != 0 },
 		"all entries are in memory, and they are four times as many as should be")
 	m.compare("synced")
@@ -78,8 +88,7 @@ func readFromDisk(p *probe) {
 // releasedNotRead reads what has been released meanwhile: there are none, or they are still those.
 func releasedNotRead(p *probe) {
 	m := p.member("group", 1)
-	m.fill(1)
-	m.sync()
+	m.overfill(1)
 	all := m.model.entries
 	middle := m.model.last() / 2
 	read := func(lo, hi node.Index) {
@@ -105,16 +114,14 @@ func releasedNotRead(p *probe) {
 
 func readWhileWriting(p *probe) {
 	m := p.member("group", 1)
-	m.fill(1)
-	m.sync()
+	m.overfill(1)
 	want := m.model.entries[:10]
 	if i := m.firstEvicted(1); i == 0 || i > 1 {
 		return // they are in memory, and so not for ReadEntries
 	}
 	p.parallel(3, func(i int) {
 		if i == 0 {
-			m.fill(2)
-			m.sync()
+			m.overfill(2)
 			m.truncate(m.model.last() - 5)
 			m.append(3, 10)
 			m.sync()

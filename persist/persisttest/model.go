@@ -3,6 +3,7 @@ package persisttest
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -108,6 +109,17 @@ func equalEntries(a, b []node.Entry) bool {
 	})
 }
 
+// difference is the first one between entries.
+func difference(got, want []node.Entry) string {
+	for i := range got {
+		if g, w := got[i], want[i]; !equalEntries(got[i:i+1], want[i:i+1]) {
+			return fmt.Sprintf("the %v of index %d and term %d with %d bytes is not the %v of index %d and term %d with %d bytes "+
+				"that was written", g.Kind, g.Index, g.Term, len(g.Data), w.Kind, w.Index, w.Term, len(w.Data))
+		}
+	}
+	return fmt.Sprintf("they are %d, and %d were written", len(got), len(want))
+}
+
 // equalMeta compares what describes snapshots, but not their handles.
 func equalMeta(a, b node.SnapshotMeta) bool {
 	return a.Index == b.Index && a.Term == b.Term && a.ConfigurationIndex == b.ConfigurationIndex &&
@@ -170,7 +182,7 @@ func (m *member) compareEntries(when string) {
 	for lo := d.first; lo <= d.last(); {
 		got := m.read(lo, d.last()+1, 1<<20)
 		if want := d.entries[lo-d.first:][:len(got)]; !equalEntries(got, want) {
-			m.fatalf("%s: the %d entries from %d on are not those that were written", when, len(got), lo)
+			m.fatalf("%s: reading %d entries from %d on: %s", when, len(got), lo, difference(got, want))
 		}
 		lo += node.Index(len(got))
 	}
