@@ -113,8 +113,8 @@ func equalEntries(a, b []node.Entry) bool {
 func difference(got, want []node.Entry) string {
 	for i := range got {
 		if g, w := got[i], want[i]; !equalEntries(got[i:i+1], want[i:i+1]) {
-			return fmt.Sprintf("the %v of index %d and term %d with %d bytes is not the %v of index %d and term %d with %d bytes "+
-				"that was written", g.Kind, g.Index, g.Term, len(g.Data), w.Kind, w.Index, w.Term, len(w.Data))
+			return fmt.Sprintf("the %v of index %d and term %d with %d bytes is not the %v of index %d and term %d "+
+				"with %d bytes that was written", g.Kind, g.Index, g.Term, len(g.Data), w.Kind, w.Index, w.Term, len(w.Data))
 		}
 	}
 	return fmt.Sprintf("they are %d, and %d were written", len(got), len(want))

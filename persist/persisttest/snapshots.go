@@ -57,9 +57,11 @@ func snapshotOffsets(p *probe) {
 			want := state[min(off, size):min(off+length, size)]
 			switch {
 			case n != len(want) || !bytes.Equal(got[:n], want):
-				p.fatalf("reading %d bytes at %d of a snapshot of %d: %d, %v, or others than were written", length, off, size, n, err)
+				p.fatalf("reading %d bytes at %d of a snapshot of %d: %d, %v, or others than were written",
+					length, off, size, n, err)
 			case n < length && err != io.EOF:
-				p.fatalf("reading %d bytes at %d of a snapshot of %d: %d and the error %v, want io.EOF", length, off, size, n, err)
+				p.fatalf("reading %d bytes at %d of a snapshot of %d: %d and the error %v, want io.EOF",
+					length, off, size, n, err)
 			case n == length && err != nil && (err != io.EOF || off+length < size):
 				p.fatalf("reading %d bytes at %d of a snapshot of %d: %v", length, off, size, err)
 			}
