@@ -113,16 +113,24 @@ func (s *memoryStorage) Close() error {
 // it.
 type memorySnapshot struct{ data []byte }
 
-type memorySnapshotWriter struct{ data []byte }
+type memorySnapshotWriter struct {
+	data    []byte
+	aborted bool
+}
 
 func (w *memorySnapshotWriter) Write(p []byte) (int, error) {
 	w.data = append(w.data, p...)
 	return len(p), nil
 }
 
-func (w *memorySnapshotWriter) Commit() (any, error) { return &memorySnapshot{data: w.data}, nil }
+func (w *memorySnapshotWriter) Commit() (any, error) {
+	if w.aborted {
+		return nil, errors.New("raft: memory store: committing a snapshot that was aborted")
+	}
+	return &memorySnapshot{data: w.data}, nil
+}
 
-func (w *memorySnapshotWriter) Abort() { w.data = nil }
+func (w *memorySnapshotWriter) Abort() { w.data, w.aborted = nil, true }
 
 type memorySnapshotReader struct{ *bytes.Reader }
 

@@ -31,6 +31,10 @@ type member struct {
 	busy bool
 	// settled is the number of the newest handover that is durable. Guarded by mu.
 	settled uint64
+	// void is where a truncation begins that is on its way in the handover voidBy, or zero: what is durable from there on
+	// is not the log any more. Guarded by mu.
+	void   node.Index
+	voidBy uint64
 	// open: somebody has it. Guarded by mu.
 	open bool
 	// want asks for a release of entries, or is nil. Guarded by mu.
@@ -52,7 +56,7 @@ func (m *member) take() error {
 	if m.open || m.queued || m.busy {
 		return fmt.Errorf("persist: opening member %v: %w", m.state.name, node.ErrInUse)
 	}
-	m.open = true
+	m.open, m.void = true, 0
 	m.log.load(&m.state)
 	return nil
 }
@@ -131,6 +135,9 @@ func (m *member) settle(at place) (effects, error) {
 		rest = after
 	}
 	m.settled = m.writing.number
+	if m.settled >= m.voidBy {
+		m.void = 0
+	}
 	m.busy = false
 	return e, nil
 }
@@ -188,6 +195,16 @@ func (m *member) durableSince(number uint64) node.Index {
 		return 0
 	}
 	return m.state.last
+}
+
+// truncating says from where on what is durable is void, until the handover that truncates it has settled.
+func (m *member) truncating(from node.Index, handover uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.void == 0 || from < m.void {
+		m.void = from
+	}
+	m.voidBy = handover
 }
 
 func (m *member) termOf(i node.Index) (node.Term, bool) {

@@ -39,13 +39,17 @@ func (m *member) runAt(i node.Index) (run, node.Index, bool) {
 	defer m.mu.Unlock()
 	s := &m.state
 	k := s.entries.find(i)
-	if k < 0 || i <= s.through || i > s.last {
+	last := s.last
+	if m.void != 0 {
+		last = min(last, m.void-1)
+	}
+	if k < 0 || i <= s.through || i > last {
 		return run{}, 0, false
 	}
 	if k+1 < len(s.entries) {
-		return s.entries[k], s.entries[k+1].first - 1, true
+		last = min(last, s.entries[k+1].first-1)
 	}
-	return s.entries[k], s.last, true
+	return s.entries[k], last, true
 }
 
 // readRun reads the entries lo to last of a run. They are not there if the segment has been released.

@@ -143,6 +143,7 @@ func (l *stagedLog) Truncate(from node.Index) error {
 		l.recent.Truncate(from)
 	}
 	l.truncated = l.member.handed + 1
+	l.member.truncating(from, l.truncated)
 	l.configurations = withoutFrom(l.configurations, from)
 	l.stage.records = format.AppendTruncate(l.stage.records, l.member.state.key, from)
 	l.stage.count++
