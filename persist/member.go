@@ -29,8 +29,6 @@ type member struct {
 	queued  bool
 	// busy: the writer has something of this member. Guarded by mu.
 	busy bool
-	// settled is the number of the newest handover that is durable. Guarded by mu.
-	settled uint64
 	// void is where a truncation begins that is on its way in the handover voidBy, or zero: what is durable from there on
 	// is not the log any more. Guarded by mu.
 	void   node.Index
@@ -134,8 +132,7 @@ func (m *member) settle(at place) (effects, error) {
 		at.offset += int64(len(rest) - len(after))
 		rest = after
 	}
-	m.settled = m.writing.number
-	if m.settled >= m.voidBy {
+	if m.writing.number >= m.voidBy {
 		m.void = 0
 	}
 	m.busy = false
@@ -187,24 +184,29 @@ func (e *effects) apply(s *state, r format.Record, at place) error {
 	return nil
 }
 
-// durableSince is the index of the last entry that is durable, or zero if a handover is still on its way.
-func (m *member) durableSince(number uint64) node.Index {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.settled < number {
-		return 0
-	}
-	return m.state.last
-}
-
-// truncating says from where on what is durable is void, until the handover that truncates it has settled.
-func (m *member) truncating(from node.Index, handover uint64) {
+// truncating says that what is durable from an index on is void as soon as what is staged now is.
+func (m *member) truncating(from node.Index) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.void == 0 || from < m.void {
 		m.void = from
 	}
-	m.voidBy = handover
+	m.voidBy = m.handed + 1
+}
+
+// durableLast is the index of the last entry that is durable, and not about to be truncated.
+func (m *member) durableLast() node.Index {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.validLast()
+}
+
+// validLast is durableLast, with mu held.
+func (m *member) validLast() node.Index {
+	if m.void != 0 {
+		return min(m.state.last, m.void-1)
+	}
+	return m.state.last
 }
 
 func (m *member) termOf(i node.Index) (node.Term, bool) {

@@ -39,10 +39,7 @@ func (m *member) runAt(i node.Index) (run, node.Index, bool) {
 	defer m.mu.Unlock()
 	s := &m.state
 	k := s.entries.find(i)
-	last := s.last
-	if m.void != 0 {
-		last = min(last, m.void-1)
-	}
+	last := m.validLast()
 	if k < 0 || i <= s.through || i > last {
 		return run{}, 0, false
 	}

@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -86,11 +87,12 @@ type recovering struct {
 	files map[*segment]*logSegment
 	// end is where the proven batches end in the last segment that has one.
 	end place
-	// opening is what the fresh segment opens with: what is proven, and then the records of the batch that is in doubt.
-	opening  parcel
-	doubtful int // where in opening they begin, or zero
-	began    time.Time
-	told     time.Time
+	// opening is what the fresh segment opens with: what is proven, and then what is in doubt. Both are one batch, since
+	// neither may be there without the other: what is in doubt may have been acknowledged, and what it releases be gone.
+	opening, inDoubt parcel
+	// doubted: the batch in doubt has been visited. It is the last one.
+	doubted     bool
+	began, told time.Time
 }
 
 // recover reads the log back, and begins a fresh segment. Nothing is changed on disk before all has been read and
@@ -113,12 +115,11 @@ func (s *Store) recover() error {
 	if err != nil {
 		return s.named(err)
 	}
-	if r.doubtful == 0 {
+	if !r.doubted {
 		r.opening = s.opening()
 	}
-	number := found.next
-	if err := r.applyDoubtful(number); err != nil {
-		return err
+	if err := r.applyDoubted(found.next); err != nil {
+		return s.named(err)
 	}
 	if err := r.check(found); err != nil {
 		return err
@@ -161,14 +162,18 @@ func (r *recovering) openFiles(found *chain) error {
 
 // visit takes a batch over, if it is proven. One that is in doubt, which is the last, is kept for the fresh segment.
 func (r *recovering) visit(b *batch) error {
-	if r.doubtful > 0 {
+	if r.doubted {
 		return &damage{file: b.segment.name, offset: b.offset, detail: "a batch follows one that nothing vouches for"}
 	}
 	if !b.proven {
+		r.doubted = true
 		r.opening = r.store.opening()
-		r.doubtful = len(r.opening.records)
-		r.opening.records = append(r.opening.records, b.payload...)
-		r.opening.count += b.header.Records
+		// That of a segment which holds nothing else begins with the same.
+		records, repeats := bytes.CutPrefix(b.payload, r.opening.records)
+		r.inDoubt = parcel{records: bytes.Clone(records), count: b.header.Records}
+		if repeats {
+			r.inDoubt.count -= r.opening.count
+		}
 		return nil
 	}
 	at := place{r.files[b.segment], b.offset + format.BatchHeaderBytes}
@@ -219,16 +224,12 @@ func (r *recovering) applyRecord(record format.Record, at place) error {
 	return nil
 }
 
-// applyDoubtful takes over the records of the batch in doubt, as if they stood in the fresh segment already.
-func (r *recovering) applyDoubtful(number uint64) error {
-	s := r.store
+// applyDoubted takes over the records that are in doubt, as if they stood in the fresh segment already.
+func (r *recovering) applyDoubted(number uint64) error {
 	fresh := &logSegment{number: number, name: segmentName(number)}
-	s.wal.fresh = fresh
-	if r.doubtful == 0 {
-		return nil
-	}
-	at := place{fresh, format.BlockBytes + format.BatchHeaderBytes + int64(r.doubtful)}
-	return s.named(r.apply(r.opening.records[r.doubtful:], at))
+	r.store.wal.fresh = fresh
+	at := format.BlockBytes + format.BatchHeaderBytes + int64(len(r.opening.records))
+	return r.apply(r.inDoubt.records, place{fresh, at})
 }
 
 // check sees to it that every entry of every member has been found, and that every snapshot is there.
@@ -277,11 +278,13 @@ func (r *recovering) beginFresh(found *chain, end *replayed) error {
 		}
 	}
 	w.segments = kept
-	if err := w.begin(end.durableSegment, end.durable, format.BatchBytes(len(r.opening.records))); err != nil {
+	room := format.BatchBytes(len(r.opening.records) + len(r.inDoubt.records))
+	if err := w.begin(end.durableSegment, end.durable, room); err != nil {
 		return err
 	}
 	w.reset()
 	w.put(&r.opening)
+	w.put(&r.inDoubt)
 	if _, err := w.write(); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"example.com/raftactor/persist/internal/format"
 	"example.com/raftactor/persist/internal/vfs"
 )
 
@@ -76,6 +77,11 @@ func (s *spares) usable(name string) (bool, error) {
 	defer f.Close()
 	size, err := f.Size()
 	if err != nil || size != s.size {
+		return false, err
+	}
+	// It may have been taken, and have a header, if the new name was lost.
+	var block [format.BlockBytes]byte
+	if _, err := f.ReadAt(block[:], 0); err != nil || !isZero(block[:]) {
 		return false, err
 	}
 	s.ready = append(s.ready, name)

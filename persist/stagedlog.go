@@ -23,8 +23,6 @@ type stagedLog struct {
 	configurations []node.Entry
 	// recent are the entries at the end. Those in front of it are durable, and found by the member's state.
 	recent node.Window
-	// truncated is the number of the handover that carries the newest truncation.
-	truncated uint64
 }
 
 var _ node.Log = (*stagedLog)(nil)
@@ -110,14 +108,13 @@ func (l *stagedLog) Append(entries []node.Entry) error {
 	return nil
 }
 
-// evict makes room in memory. Entries can go that are durable, as they stand here: not while a truncation is on its way,
-// which makes what is durable something else.
+// evict makes room in memory. Entries can go that are durable as they stand here.
 func (l *stagedLog) evict() {
 	quota := l.member.store.recentBytes()
 	if l.recent.Bytes() <= quota {
 		return
 	}
-	durable := l.member.durableSince(l.truncated)
+	durable := l.member.durableLast()
 	through, left := l.recent.First()-1, l.recent.Bytes()
 	for through < durable && left > quota/2 {
 		through++
@@ -142,8 +139,7 @@ func (l *stagedLog) Truncate(from node.Index) error {
 	} else {
 		l.recent.Truncate(from)
 	}
-	l.truncated = l.member.handed + 1
-	l.member.truncating(from, l.truncated)
+	l.member.truncating(from)
 	l.configurations = withoutFrom(l.configurations, from)
 	l.stage.records = format.AppendTruncate(l.stage.records, l.member.state.key, from)
 	l.stage.count++
@@ -214,7 +210,7 @@ func (l *stagedLog) Install(meta node.SnapshotMeta) error {
 	l.configurations = nil
 	l.first, l.beforeTerm = meta.Index+1, meta.Term
 	l.recent.Reset(meta.Index + 1)
-	l.truncated = l.member.handed + 1
+	l.member.truncating(1)
 	l.stage.records = format.AppendInstall(l.stage.records, l.member.state.key, meta)
 	l.stage.count++
 	return nil
