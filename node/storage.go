@@ -30,7 +30,8 @@ type Storage interface {
 	DropSnapshot(handle any)
 	// OnReleaseWanted says whom to call, from any goroutine, when entries of this member that are long
 	// durable keep files that nobody else needs: those up to and with through should be released
-	// ([ReleaseEntries]). want does not block.
+	// ([ReleaseEntries]). It is asked again while they still do, at every occasion; of wishes that come close together
+	// the highest may be all that is heard of. want does not block.
 	OnReleaseWanted(want func(through Index))
 	// Stats says what the storage takes. It is safe to call from any goroutine.
 	Stats() StorageStats
