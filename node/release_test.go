@@ -38,7 +38,11 @@ func TestReleaseBeyondTheLogIsCut(t *testing.T) {
 	s := saved(t, Config{})
 	want(t, s.wants(IndexMax), "sync 2")
 	equal(t, "first index", s.store.FirstIndex(), 4)
-	wantNo(t, s.feed(2), "take") // they are newer than the wish
+	// What comes later is newer than the wish.
+	wantNo(t, s.feed(2), "take")
+	want(t, s.does(&RequestSnapshot{}), "take snapshot 5@2 {1 2 3}@1")
+	s.does(&Snapshotted{Meta: metaAt(5, 2)})
+	equal(t, "snapshot", s.store.Snapshot().Index, 5)
 	equal(t, "first index", s.store.FirstIndex(), 4)
 }
 

@@ -58,8 +58,8 @@ func (n *Node) releaseEntries(through Index) {
 	}
 }
 
-// releaseWanted releases what the storage wants released and the present snapshot covers, as soon as nobody who
-// receives a snapshot holds it back any more.
+// releaseWanted releases, beyond the retained tail, what the storage wants released and the present snapshot covers, as
+// soon as nobody who receives a snapshot holds it back any more.
 func (n *Node) releaseWanted() {
 	s := &n.snapshots
 	if s.wanted <= n.terms.base || s.index <= n.terms.base {
@@ -108,11 +108,10 @@ func (n *Node) compact(meta SnapshotMeta, through Index) {
 	n.members.forgetBefore(meta.Index)
 }
 
-// compactThrough is how far entries can go behind a snapshot at index: all but the retained tail, of which the
-// storage may want some released, and but what is held back.
+// compactThrough is how far entries can go behind a snapshot at index: all but the retained tail, and but what is
+// held back.
 func (n *Node) compactThrough(index Index) Index {
-	tail := index - min(index, Index(n.cfg.RetainEntries))
-	return n.heldBack(max(tail, min(n.snapshots.wanted, index)), index)
+	return n.heldBack(index-min(index, Index(n.cfg.RetainEntries)), index)
 }
 
 // heldBack is how much of what could go, up to and with through behind a snapshot at index, does go: all but what
