@@ -35,7 +35,8 @@ func (r *raftActor) perform(actions []node.Action) {
 		case *node.AcceptSnapshot:
 			r.acceptSnapshot(a)
 		case *node.RestoreSnapshot:
-			r.work.add(&restoreSnapshot{meta: a.Meta})
+			r.toRestore.Store(uint64(a.Meta.Index))
+		r.work.add(&restoreSnapshot{meta: a.Meta})
 		default:
 			r.performNotice(a)
 		}

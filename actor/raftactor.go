@@ -43,6 +43,8 @@ type raftActor struct {
 	ticks atomic.Int64
 	// clock counts ticks taken note of.
 	clock int64
+	// toRestore is the index of the newest snapshot that the machine is to restore. Read by the applier.
+	toRestore atomic.Uint64
 	// wanted is up to where the storage wants entries released, until that is taken note of; then it is zero. Written
 	// by the storage too.
 	wanted atomic.Uint64

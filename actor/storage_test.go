@@ -136,3 +136,38 @@ func TestAnOwnSnapshotThatIsOvertakenIsGivenBack(t *testing.T) {
 		t.Errorf("%d snapshots are kept, want the one of the log", n)
 	}
 }
+
+// A machine is busy while the leader's snapshot is installed, and then a newer one: the file of the first is gone when
+// it gets there.
+func TestASnapshotThatIsReplacedBeforeItIsRestoredIsPassedOver(t *testing.T) {
+	l := newLag(t, 100)
+	store := l.store(l.late)
+	store.replaces = true
+	l.hold(l.late, "/applier")
+	installed := func() Index { return store.storage.log.Snapshot().Index }
+	l.network.heal()
+	l.until("the snapshot is installed", func() bool { return installed() > 0 })
+	l.pass(5) // and what follows it is handed over
+	first := installed()
+	query := l.ask(l.late, &Query{Consistency: Consistency_LOCAL})
+	l.network.isolate(l.late, 1, 2, 3)
+	l.pass(30)
+	leader := l.fixture.leader()
+	l.apply(leader, "more", "and more")
+	for _, id := range l.others(l.late) {
+		done[*SnapshotTaken](l.fixture, id, &TakeSnapshot{})
+	}
+	l.network.heal()
+	l.until("the next one is installed", func() bool { return installed() > first })
+	l.noReply(query)
+	clear(l.held)
+	l.settle()
+	restored := events[*SnapshotRestored](l.fixture)
+	if len(restored) != 1 || restored[0].Index != installed() {
+		t.Errorf("got %v, want the newest restored, and no other", restored)
+	}
+	if a := only[*Answer](l.fixture, query); Index(a.Index) < first {
+		t.Errorf("a query was answered as of %d, from a machine that was to restore %d", a.Index, first)
+	}
+	l.caughtUp()
+}

@@ -3,6 +3,7 @@ package raft
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"example.com/raftactor/node"
@@ -27,6 +28,8 @@ type testStore struct {
 	syncErr, createErr, writeErr, commitErr, openErr, readErr error
 	// readers counts the open readers of snapshots, writers the writers neither committed nor aborted.
 	readers, writers int
+	// replaces: a snapshot is gone as soon as the log has another one.
+	replaces bool
 	// cluster is what the store was claimed for, and claimErr what a claim returns.
 	cluster  string
 	claimErr error
@@ -164,6 +167,9 @@ func (s *testStorage) OpenSnapshot(meta SnapshotMeta) (SnapshotReader, error) {
 	defer s.store.mu.Unlock()
 	if s.store.openErr != nil {
 		return nil, s.store.openErr
+	}
+	if s.store.replaces && s.log.Snapshot().Handle != meta.Handle {
+		return nil, fs.ErrNotExist
 	}
 	s.store.readers++
 	return &testReader{bytes.NewReader(meta.Handle.(*memorySnapshot).data), s.store}, nil
