@@ -80,6 +80,10 @@ type applier struct {
 	expected []*expect
 	// covered wait for the snapshot that is about to be restored: it may tell what became of them.
 	covered []*settle
+	// toRestore is the index of the newest snapshot that the machine is to restore. Written by the raft actor.
+	toRestore *atomic.Uint64
+	// passing: an older one was passed over. Until the newest is restored nothing is applied, and nothing served.
+	passing bool
 	// waiting are queries for an index that is not applied yet.
 	waiting []*queriesReady
 	// feed is told of what has been applied.
@@ -93,7 +97,7 @@ type applier struct {
 func newApplier(r *raftActor) *applier {
 	return &applier{
 		cfg: r.cfg, machine: r.machine, storage: r.storage, system: r.system,
-		owner: r.self, feed: &r.feed, vitals: &r.vitals,
+		owner: r.self, feed: &r.feed, vitals: &r.vitals, toRestore: &r.toRestore,
 		sessions: sessions{unpublished: unpublished{from: 1}},
 		report:   report{back: &r.calls.back, overload: &r.overload, batch: reportBatch(&r.cfg)},
 	}
@@ -124,6 +128,10 @@ func (a *applier) do(ctx actor.Context, item any) error {
 	switch item := item.(type) {
 	case *applyRun:
 		defer item.recycle()
+		if a.passing {
+			a.passOver(item.entries)
+			return nil
+		}
 		return a.apply(item.entries)
 	case *expect:
 		a.expect(item)
@@ -325,7 +333,7 @@ func (a *applier) serveOrWait(q *queriesReady) {
 	if q.calls = a.unanswered(q.calls); len(q.calls) == 0 {
 		return
 	}
-	if q.index > a.applied {
+	if q.index > a.applied || a.passing {
 		a.waiting = append(a.waiting, q)
 		return
 	}
@@ -384,12 +392,33 @@ func (a *applier) takeSnapshot(ctx actor.Context, m *takeSnapshot) error {
 	return nil
 }
 
+// passOver leaves out entries behind a snapshot that was passed over: the newest covers them.
+func (a *applier) passOver(entries []Entry) {
+	for len(entries) > 0 {
+		term, n := entries[0].Term, 1
+		for n < len(entries) && entries[n].Term == term {
+			n++
+		}
+		a.covered = append(a.covered, &settle{
+			first: entries[0].Index, last: entries[n-1].Index, term: term, code: Code_SNAPSHOT_COVERS,
+		})
+		entries = entries[n:]
+	}
+}
+
+// restore has the machine take a snapshot over, unless a newer one has replaced it meanwhile, which comes next. Its
+// file may be gone then.
 func (a *applier) restore(ctx actor.Context, meta SnapshotMeta) error {
 	state, err := a.storage.OpenSnapshot(meta)
+	if err == nil {
+		defer state.Close()
+	}
+	if a.passing = Index(a.toRestore.Load()) > meta.Index; a.passing {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("raft: opening the snapshot at %d: %w", meta.Index, err)
 	}
-	defer state.Close()
 	sessions, own, err := readState(state)
 	if err != nil {
 		return fmt.Errorf("raft: restoring the snapshot at %d: %w", meta.Index, err)

@@ -30,8 +30,12 @@ type Config struct {
 	// group's leader has been told to add it (ChangeMembers).
 	Members []Member
 
-	// Store keeps the member's log. Required.
+	// Store keeps the member's log. Required. [Spawn] opens it, which may have to read a long log. With [Props] the
+	// actor does so itself, when it starts.
 	Store Store
+	// ClusterID names the cluster that the actor system belongs to, if it is not empty. The store keeps it, and a
+	// member is refused that is spawned on a store of another cluster.
+	ClusterID string
 	// Transport reaches the other members. Required.
 	Transport Transport
 	// Timer is the source of ticks. Default: one for all members of the process.
@@ -47,6 +51,10 @@ type Config struct {
 	// ElectionTimeout is how long a member waits for a leader, at least; it draws from this to twice
 	// this. Default 500 ms.
 	ElectionTimeout time.Duration
+	// DiskStallTimeout is how long the oldest write may take before the disk counts as stalled ([DiskStalled]): then a
+	// leader gives up leadership, unless it is the only voter, and nobody campaigns. Default two election timeouts.
+	// [Unlimited]: never.
+	DiskStallTimeout time.Duration
 	// RequestTimeout is how long requests wait that do not say it themselves. Proposals that would have to wait
 	// for more than half of their time are answered with OVERLOADED. Default 5 s.
 	RequestTimeout time.Duration
@@ -75,9 +83,10 @@ type Config struct {
 	// and sent again by the protocol. Default 64 MiB.
 	PeerBytesMax int
 	// SnapshotEntries is how many entries are applied before a snapshot is taken. Default 65,536.
-	// [Unlimited]: only on request.
+	// [Unlimited]: only on request, or when the store needs room.
 	SnapshotEntries int
-	// RetainEntries is how many entries stay in the log behind a snapshot. Default 4,096. Negative: none.
+	// RetainEntries is how many entries stay in the log behind a snapshot, unless they keep files from being given back
+	// that nothing else in the store needs. Default 4,096. Negative: none.
 	RetainEntries int
 
 	// seed of the node's random numbers. Zero: drawn at random.
@@ -121,6 +130,9 @@ func (c Config) Validate() error {
 	if !groupName.MatchString(c.Group) {
 		fault("Group is %q: it takes 1 to 128 letters, digits, '.', '_' or '-', and no '.' at the start", c.Group)
 	}
+	if c.ClusterID != "" && !groupName.MatchString(c.ClusterID) {
+		fault("ClusterID is %q: it takes 1 to 128 letters, digits, '.', '_' or '-', and no '.' at the start", c.ClusterID)
+	}
 	if c.Store == nil {
 		fault("Store is nil: without one the member would forget its vote; NewMemoryStore() makes one in memory")
 	}
@@ -134,6 +146,7 @@ func (c Config) Validate() error {
 		{"TickInterval", full.TickInterval},
 		{"HeartbeatInterval", full.HeartbeatInterval},
 		{"ElectionTimeout", full.ElectionTimeout},
+		{"DiskStallTimeout", full.DiskStallTimeout},
 		{"RequestTimeout", full.RequestTimeout},
 	} {
 		if d.value < time.Millisecond {
@@ -179,6 +192,9 @@ func (c Config) withDefaults() Config {
 			*d.value = d.defaultValue
 		}
 	}
+	if c.DiskStallTimeout == 0 {
+		c.DiskStallTimeout = 2 * min(c.ElectionTimeout, Unlimited/2)
+	}
 	for _, limit := range []struct {
 		value        *int
 		defaultValue int
@@ -214,6 +230,7 @@ func (c Config) nodeConfig() node.Config {
 	n := node.Config{
 		ID: c.ID, Seed: c.seed,
 		ElectionTicks: c.ticks(c.ElectionTimeout), HeartbeatTicks: c.ticks(c.HeartbeatInterval),
+		DiskStallTicks:  c.ticks(c.DiskStallTimeout),
 		CommandBytesMax: min(c.CommandBytesMax, Unlimited-frameBytesMax) + frameBytesMax, UncommittedBytesMax: c.UncommittedBytesMax,
 		UnappliedBytesMax: c.UnappliedBytesMax, SnapshotEntries: c.SnapshotEntries, RetainEntries: c.RetainEntries,
 	}

@@ -31,6 +31,9 @@ func TestValidateNamesEveryFault(t *testing.T) {
 		"HeartbeatInterval is -1s":          func(c *Config) { c.HeartbeatInterval = -time.Second },
 		"ElectionTimeout is -1s":            func(c *Config) { c.ElectionTimeout = -time.Second },
 		"RequestTimeout is -1s":             func(c *Config) { c.RequestTimeout = -time.Second },
+		"DiskStallTimeout is -1s":           func(c *Config) { c.DiskStallTimeout = -time.Second },
+		`ClusterID is "a/b"`:                func(c *Config) { c.ClusterID = "a/b" },
+		`ClusterID is ".a"`:                 func(c *Config) { c.ClusterID = ".a" },
 		"must be less than ElectionTimeout": func(c *Config) { c.HeartbeatInterval = time.Second },
 		"must be less than ElectionTicks":   func(c *Config) { c.TickInterval = time.Second },
 		"CommandBytesMax is -1":             func(c *Config) { c.CommandBytesMax = -1 },
@@ -111,6 +114,70 @@ func TestAStoreThatCannotBeOpenedIsAnErrorOfSpawn(t *testing.T) {
 	if f.isThere(1) {
 		t.Error("something was started")
 	}
+}
+
+func TestAMemberIsNotSpawnedOnTheStoreOfAnotherCluster(t *testing.T) {
+	f := newFixture(t, 1)
+	store := NewMemoryStore()
+	config := func(cluster string) Config {
+		c := f.config(1)
+		c.Store, c.ClusterID = store, cluster
+		return c
+	}
+	pid, err := Spawn(f.system, config("here"), &journal{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.pids[1] = pid
+	f.settle()
+	f.stop(1)
+	_, err = Spawn(f.system, config("elsewhere"), &journal{})
+	for _, want := range []string{"Config.ClusterID", `"here"`, `"elsewhere"`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s in it", err, want)
+		}
+	}
+	f.expectGone(1)
+	for _, cluster := range []string{"here", ""} { // the store is free, and nobody need say where he belongs
+		if f.pids[1], err = Spawn(f.system, config(cluster), &journal{}); err != nil {
+			t.Fatal(err)
+		}
+		f.settle()
+		f.stop(1)
+	}
+}
+
+func TestAStoreIsClaimedBeforeItIsOpened(t *testing.T) {
+	f := newFixture(t, 1)
+	f.configure = func(c *Config) { c.ClusterID = "here" }
+	f.store(1).claimErr = errTest
+	if _, err := Spawn(f.system, f.config(1), &journal{}); !errors.Is(err, errTest) {
+		t.Errorf("got %v, want it to wrap %v", err, errTest)
+	}
+	if f.isThere(1) || f.store(1).storage != nil {
+		t.Error("something was started, or opened")
+	}
+	// By the actor itself, where it is spawned from its props.
+	props, err := Props(f.config(1), &journal{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.pids[1], err = f.system.Root.SpawnNamed(props, Name("g", 1)); err != nil {
+		t.Fatal(err)
+	}
+	f.settle()
+	f.failure(1, errTest.Error())
+	f.store(1).claimErr = nil
+	f.spawn(1, &journal{})
+	if got := f.store(1).cluster; got != "here" {
+		t.Errorf("claimed for %q", got)
+	}
+}
+
+func TestAStoreIsNotClaimedForNobody(t *testing.T) {
+	f := newFixture(t, 1)
+	f.store(1).claimErr = errTest
+	f.spawn(1, &journal{})
 }
 
 type brokenStore struct{}

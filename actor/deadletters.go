@@ -41,4 +41,5 @@ func (*receivingEnded) IgnoreDeadLetterLogging() {}
 func (*snapshotEnded) IgnoreDeadLetterLogging()  {}
 func (peerUnreachable) IgnoreDeadLetterLogging() {}
 func (tickPassed) IgnoreDeadLetterLogging()      {}
+func (releaseWanted) IgnoreDeadLetterLogging()   {}
 func (transferTick) IgnoreDeadLetterLogging()    {}

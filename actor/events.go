@@ -2,6 +2,7 @@ package raft
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -27,7 +28,8 @@ type MembershipChanged struct {
 	Committed     bool
 }
 
-// SnapshotSaved is published when a member's own snapshot is durable.
+// SnapshotSaved is published when a member's own snapshot is durable, unless a leader's that reaches further has come
+// before it.
 type SnapshotSaved struct {
 	Group  string
 	Member ID
@@ -40,6 +42,25 @@ type SnapshotRestored struct {
 	Group  string
 	Member ID
 	Index  Index
+}
+
+// DiskStalled is published when a member's oldest write has been on its way for [Config].DiskStallTimeout, and again
+// whenever the member gives up leadership for it. [DiskRecovered] says that it is over.
+type DiskStalled struct {
+	Group  string
+	Member ID
+	// Waiting is for how long that write has been on its way.
+	Waiting time.Duration
+	// GaveUp: the member led until now.
+	GaveUp bool
+}
+
+// DiskRecovered is published when no write of a member is overdue any more.
+type DiskRecovered struct {
+	Group  string
+	Member ID
+	// After is how long it took, since the first write that was overdue.
+	After time.Duration
 }
 
 // Failed is published when a member cannot go on, and stops. It comes back by being spawned again, once

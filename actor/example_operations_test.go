@@ -82,7 +82,7 @@ func ExampleSpawn_metrics() {
 	}
 	for _, scope := range collected.ScopeMetrics {
 		for _, m := range scope.Metrics {
-			if h, ok := m.Data.(metricdata.Histogram[float64]); ok {
+			if h, ok := m.Data.(metricdata.Histogram[float64]); ok && m.Name == "raftactor.proposal.duration" {
 				fmt.Println(m.Name, h.DataPoints[0].Count)
 			}
 		}

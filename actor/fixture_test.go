@@ -69,7 +69,7 @@ func newFixtureIn(tb testing.TB, system *actor.ActorSystem, members ...ID) *fixt
 	}
 	f.system.EventStream.Subscribe(func(event any) {
 		switch event.(type) {
-		case *LeaderChanged, *MembershipChanged, *SnapshotSaved, *SnapshotRestored, *Failed, *Disowned:
+		case *LeaderChanged, *MembershipChanged, *SnapshotSaved, *SnapshotRestored, *Failed, *Disowned, *DiskStalled, *DiskRecovered:
 			f.events = append(f.events, event)
 		}
 	})
@@ -157,7 +157,7 @@ func (f *fixture) isThere(id ID) bool {
 func (f *fixture) run() (turns int) {
 	f.Helper()
 	for ; ; turns++ {
-		k := slices.IndexFunc(f.scheduler.Runnable(), func(pid *actor.PID) bool { return !f.held[pid.Id] })
+		k := slices.IndexFunc(f.scheduler.Runnable(), func(pid *actor.PID) bool { return !f.isHeld(pid.Id) })
 		if k < 0 {
 			return turns
 		}
@@ -166,6 +166,11 @@ func (f *fixture) run() (turns int) {
 		}
 		f.scheduler.Step(k)
 	}
+}
+
+// isHeld tells whether an actor is to have no turn: by its name, or by that of its parent with a slash behind.
+func (f *fixture) isHeld(id string) bool {
+	return f.held[id] || f.held[id[:strings.LastIndex(id, "/")+1]]
 }
 
 // settle runs turns and delivers messages until there is nothing left to do at this moment.

@@ -45,7 +45,7 @@ func (e *UnhealthyError) Is(target error) bool {
 			if target == ErrNotLive || target == ErrNotReady {
 				return true
 			}
-		case Problem_NO_LEADER, Problem_MACHINE_STALLED, Problem_MACHINE_BEHIND:
+		case Problem_NO_LEADER, Problem_MACHINE_STALLED, Problem_MACHINE_BEHIND, Problem_STORAGE_STALLED:
 			if target == ErrNotReady {
 				return true
 			}
@@ -114,6 +114,9 @@ func (c Config) problems(s *Status) (found []*Problem) {
 	}
 	if s.Leader == 0 {
 		add(Problem_NO_LEADER, 0, "nobody is known to lead")
+	}
+	if s.UnsyncedMs >= c.DiskStallTimeout.Milliseconds() {
+		add(Problem_STORAGE_STALLED, 0, "the oldest write has been on its way to the disk for %v", milliseconds(s.UnsyncedMs))
 	}
 	if s.MachineStalledMs >= c.RequestTimeout.Milliseconds() {
 		add(Problem_MACHINE_STALLED, 0, "the machine has applied nothing for %v, and %d committed entries wait",

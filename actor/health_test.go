@@ -244,6 +244,7 @@ func TestProblemsAreThoseOfTheStatus(t *testing.T) {
 		want   Problem_Kind
 	}{
 		"stalled":         {func(s *Status, n uint64) { s.StalledMs = int64(n) }, 500, Problem_STALLED},
+		"disk stalled":    {func(s *Status, n uint64) { s.UnsyncedMs = int64(n) }, 1000, Problem_STORAGE_STALLED},
 		"machine stalled": {func(s *Status, n uint64) { s.MachineStalledMs = int64(n) }, 5000, Problem_MACHINE_STALLED},
 		"machine behind":  {func(s *Status, n uint64) { s.CommitIndex += n }, 65_537, Problem_MACHINE_BEHIND},
 		"unapplied bytes": {func(s *Status, n uint64) { s.Queues.UnappliedBytes = n }, 76, Problem_MACHINE_BEHIND},
@@ -289,7 +290,7 @@ func TestEveryProblemIsAWarningOrMore(t *testing.T) {
 		live, ready := !errors.Is(e, ErrNotLive), !errors.Is(e, ErrNotReady)
 		want := map[string]string{
 			"STOPPED": "false false", "STALLED": "false false",
-			"NO_LEADER": "true false", "MACHINE_STALLED": "true false", "MACHINE_BEHIND": "true false",
+			"STORAGE_STALLED": "true false", "NO_LEADER": "true false", "MACHINE_STALLED": "true false", "MACHINE_BEHIND": "true false",
 		}[name]
 		if want == "" {
 			want = "true true"

@@ -22,7 +22,7 @@ type metrics struct {
 	snapshotsTaken, snapshotsInstalled, snapshotsSent metric.Int64Counter
 	rejections                                        metric.Int64Counter
 	byCode                                            map[Code]metric.MeasurementOption
-	duration                                          metric.Float64Histogram
+	duration, syncDuration                            metric.Float64Histogram
 	// registration is that of the callback by which the others are observed.
 	registration metric.Registration
 }
@@ -91,9 +91,11 @@ func (m *metrics) count(b *instruments) {
 	for code, name := range Code_name {
 		m.byCode[Code(code)] = m.with("code", name)
 	}
+	bounds := []float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
 	m.duration = b.histogram("raftactor.proposal.duration", "s",
-		"From the turn that took a proposal in to the machine's result, on the member that answers.",
-		0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+		"From the turn that took a proposal in to the machine's result, on the member that answers.", bounds...)
+	m.syncDuration = b.histogram("raftactor.sync.duration", "s",
+		"From the end of a turn that wants its writes to be durable to the moment when they are.", bounds...)
 }
 
 // observe makes the instruments that are read when they are collected, and returns what reads them.
@@ -104,6 +106,9 @@ func (m *metrics) observe(b *instruments, status func() *Status) metric.Callback
 	applied := b.gauge("raftactor.applied.index", "{entry}", "The index up to which the machine has applied.")
 	lag := b.gauge("raftactor.apply.lag", "{entry}", "Committed entries that the machine has not applied.")
 	stalled := b.gauge("raftactor.stalled", "ms", "How long ago the raft actor has last taken note of time.")
+	unsynced := b.gauge("raftactor.unsynced", "ms", "For how long the oldest write has been on its way to the disk.")
+	pinned := b.upDown("raftactor.storage.pinned", "By",
+		"What the files take that the member's entries keep in the store, but for the one that is being written.")
 	peerLag := b.gauge("raftactor.peer.lag", "{entry}",
 		"Entries of the leader's log that another member is not known to have. Told by the leader only.")
 	messages := b.upDown("raftactor.queue.messages", "{message}", "What waits in a queue.")
@@ -125,6 +130,8 @@ func (m *metrics) observe(b *instruments, status func() *Status) metric.Callback
 		o.ObserveInt64(applied, int64(s.AppliedIndex), m.of)
 		o.ObserveInt64(lag, int64(unapplied(s)), m.of)
 		o.ObserveInt64(stalled, s.StalledMs, m.of)
+		o.ObserveInt64(unsynced, s.UnsyncedMs, m.of)
+		o.ObserveInt64(pinned, s.PinnedBytes, m.of)
 		o.ObserveInt64(sessions, int64(s.Sessions), m.of)
 		o.ObserveInt64(subscribers, int64(s.Subscribers), m.of)
 		for _, peer := range s.Members {
@@ -208,6 +215,13 @@ func (m *metrics) rejected(code Code) {
 func (m *metrics) applied(admitted time.Duration) {
 	if m != nil {
 		m.duration.Record(context.Background(), (now() - admitted).Seconds(), m.of)
+	}
+}
+
+// synced measures a sync by two moments of [now]. The first is zero if it was asked for before there were metrics.
+func (m *metrics) synced(asked, done time.Duration) {
+	if m != nil && asked > 0 {
+		m.syncDuration.Record(context.Background(), (done - asked).Seconds(), m.of)
 	}
 }
 

@@ -118,16 +118,20 @@ func TestMetricsTellWhatTheStatusTells(t *testing.T) {
 	f.settle()
 	f.pass(3)
 	f.hold(f.others(leader)[0], "")
+	f.store(leader).set(func(s *testStore) { s.slow, s.pinned = true, 12345 })
+	f.propose(leader, "d")
 	f.pass(2)
 	for name, of := range map[string]func(s *Status) int64{
-		"raftactor.term":          func(s *Status) int64 { return int64(s.Term) },
-		"raftactor.role":          func(s *Status) int64 { return int64(s.Role) },
-		"raftactor.commit.index":  func(s *Status) int64 { return int64(s.CommitIndex) },
-		"raftactor.applied.index": func(s *Status) int64 { return int64(s.AppliedIndex) },
-		"raftactor.apply.lag":     func(s *Status) int64 { return int64(s.CommitIndex - s.AppliedIndex) },
-		"raftactor.stalled":       func(s *Status) int64 { return s.StalledMs },
-		"raftactor.subscribers":   func(s *Status) int64 { return int64(s.Subscribers) },
-		"raftactor.sessions":      func(s *Status) int64 { return int64(s.Sessions) },
+		"raftactor.term":           func(s *Status) int64 { return int64(s.Term) },
+		"raftactor.role":           func(s *Status) int64 { return int64(s.Role) },
+		"raftactor.commit.index":   func(s *Status) int64 { return int64(s.CommitIndex) },
+		"raftactor.applied.index":  func(s *Status) int64 { return int64(s.AppliedIndex) },
+		"raftactor.apply.lag":      func(s *Status) int64 { return int64(s.CommitIndex - s.AppliedIndex) },
+		"raftactor.stalled":        func(s *Status) int64 { return s.StalledMs },
+		"raftactor.subscribers":    func(s *Status) int64 { return int64(s.Subscribers) },
+		"raftactor.sessions":       func(s *Status) int64 { return int64(s.Sessions) },
+		"raftactor.unsynced":       func(s *Status) int64 { return s.UnsyncedMs },
+		"raftactor.storage.pinned": func(s *Status) int64 { return s.PinnedBytes },
 	} {
 		want := memberKey3(func(id ID) int64 { return of(f.status(id)) })
 		c.expect(t, name, want)
@@ -172,6 +176,36 @@ func TestProposalsAreMeasuredWhereTheyAreAnswered(t *testing.T) {
 	data := c.collect(t)["raftactor.proposal.duration"].Data.(metricdata.Histogram[float64])
 	if sum := data.DataPoints[0].Sum; sum <= 0 || sum > 60 {
 		t.Errorf("three took %v s", sum)
+	}
+}
+
+func TestSyncsAreMeasured(t *testing.T) {
+	c := newCollector()
+	f := newFixtureIn(t, c.system, 1)
+	f.spawnFounders()
+	f.elect()
+	measured := func() int64 { return c.values(t, "raftactor.sync.duration")["member=1"] }
+	before := measured()
+	f.apply(1, "a")
+	if got := measured(); got != before+1 { // done at once
+		t.Errorf("%d syncs are measured, want 1", got-before)
+	}
+	f.store(1).slow = true
+	for range 3 {
+		f.propose(1, "b")
+		f.settle()
+	}
+	if got := measured(); got != before+1 {
+		t.Errorf("%d syncs are measured, and one is done", got-before)
+	}
+	f.store(1).complete(3) // by one report
+	f.settle()
+	if got := measured(); got != before+4 {
+		t.Errorf("%d syncs are measured, want 4", got-before)
+	}
+	data := c.collect(t)["raftactor.sync.duration"].Data.(metricdata.Histogram[float64])
+	if sum := data.DataPoints[0].Sum; sum <= 0 || sum > 60 {
+		t.Errorf("they took %v s", sum)
 	}
 }
 
@@ -423,10 +457,11 @@ func TestMetricsCostNothingWithoutAProvider(t *testing.T) {
 		m.snapshotTaken()
 		m.snapshotInstalled()
 		m.snapshotSent()
+		m.synced(v.moment(), v.syncDone(1))
 		m.stop()
 	})
-	if n > 0 || c.admitted != 1 {
-		t.Errorf("%v allocations; admitted at %v", n, c.admitted)
+	if n > 0 || c.admitted != 1 || v.moment() != 0 {
+		t.Errorf("%v allocations; admitted at %v, and now it is %v", n, c.admitted, v.moment())
 	}
 	f, _ := newGroup(t)
 	for _, shard := range f.system.ProcessRegistry.LocalPIDs.LocalPIDs {

@@ -3,6 +3,7 @@ package raft
 import (
 	"reflect"
 	"slices"
+	"time"
 
 	"example.com/raftactor/node"
 )
@@ -58,12 +59,19 @@ type barrier struct {
 	// wanted is the newest sync that the node has asked for, issued the newest that the storage has, and
 	// completed the newest that is done.
 	wanted, issued, completed uint64
-	// flying are the syncs that are under way. There are syncsMax of them at most: those that come after wait, and
-	// become one.
-	flying []uint64
+	// flying are the syncs that are under way, in ascending order. There are syncsMax of them at most: those that
+	// come after wait, and become one.
+	flying []flyingSync
 	held   []heldMessage
-	// done reports to the raft actor, from any goroutine.
-	done func(seq uint64, err error)
+	// done reports to the raft actor, from any goroutine. One report may be for several syncs.
+	done   func(seq uint64, err error)
+	vitals *vitals
+}
+
+// flyingSync is a sync that the storage was asked for at a moment of [now]: zero where nobody wants to know.
+type flyingSync struct {
+	seq   uint64
+	asked time.Duration
 }
 
 const syncsMax = 256
@@ -116,17 +124,20 @@ func (b *barrier) begin(storage Storage) bool {
 		return false
 	}
 	b.issued = b.wanted
-	if storage.Sync(b.issued, b.done) {
-		return true
-	}
-	b.flying = append(b.flying, b.issued)
-	return false
+	b.flying = append(b.flying, flyingSync{b.issued, b.vitals.moment()})
+	return storage.Sync(b.issued, b.done)
 }
 
-// complete releases what waited for seq. It stands in ascending order of what it waits for.
-func (b *barrier) complete(seq uint64, out *outgoing) {
+// complete releases what waited for seq, or for less: everything up to seq was done at a moment of [now]. What waits
+// stands in ascending order of what it waits for.
+func (b *barrier) complete(seq uint64, at time.Duration, out *outgoing) {
 	b.completed = max(b.completed, seq)
-	b.flying = slices.DeleteFunc(b.flying, func(under uint64) bool { return under <= b.completed })
+	landed := 0
+	for landed < len(b.flying) && b.flying[landed].seq <= b.completed {
+		b.vitals.metrics.Load().synced(b.flying[landed].asked, at)
+		landed++
+	}
+	b.flying = slices.Delete(b.flying, 0, landed)
 	released := 0
 	for released < len(b.held) && b.held[released].seq <= b.completed {
 		out.add(b.held[released].message)

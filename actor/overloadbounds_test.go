@@ -235,7 +235,7 @@ func TestAReplyThatReplacesAnotherSaysAsMuch(t *testing.T) {
 		t.Errorf("got %+v, want round 7 and commit 2", m)
 	}
 	var out outgoing
-	b.complete(5, &out)
+	b.complete(5, 0, &out)
 	if len(b.held) != 1 || b.held[0].seq != 6 {
 		t.Errorf("%v are still held back", b.held)
 	}

@@ -35,7 +35,8 @@ func (r *raftActor) perform(actions []node.Action) {
 		case *node.AcceptSnapshot:
 			r.acceptSnapshot(a)
 		case *node.RestoreSnapshot:
-			r.work.add(&restoreSnapshot{meta: a.Meta})
+			r.toRestore.Store(uint64(a.Meta.Index))
+		r.work.add(&restoreSnapshot{meta: a.Meta})
 		default:
 			r.performNotice(a)
 		}
@@ -71,6 +72,10 @@ func (r *raftActor) performNotice(a node.Action) {
 		r.transferEnded(a)
 	case *node.PeerFault:
 		r.logger.Warn("peer claims what cannot be", "peer", uint64(a.Peer), "fault", a.Fault.String(), "detail", a.Detail)
+	case *node.DiskStalled:
+		r.diskStalled(a)
+	case *node.DiskRecovered:
+		r.diskRecovered(a)
 	case *node.Disowned:
 		r.logger.Error("disowned: this storage is not the one that the member is known by; have the leader "+
 			"remove and add it again", "by", uint64(a.By))
@@ -149,7 +154,9 @@ func (r *raftActor) snapshotEnded(m *snapshotEnded) {
 	}
 	r.vitals.metrics.Load().snapshotTaken()
 	r.step(&node.Snapshotted{Meta: m.meta})
-	r.publish(&SnapshotSaved{Group: r.cfg.Group, Member: r.cfg.ID, Index: m.meta.Index})
+	if r.keepsSnapshot(m.meta.Handle) {
+		r.publish(&SnapshotSaved{Group: r.cfg.Group, Member: r.cfg.ID, Index: m.meta.Index})
+	}
 	if m.asked != nil {
 		m.asked.answer(r.system, reply{index: m.meta.Index})
 	}

@@ -14,6 +14,9 @@ import (
 // state, also when a member is spawned again: it is given the member's snapshot, if there is one, and then
 // everything behind it. An error names every fault of cfg, or says what could not be opened or
 // recovered; then nothing has been started. What goes wrong later is published as [Failed].
+//
+// The store is opened on the caller's goroutine, and may read a long log: call it where that may wait, which is not
+// the turn of an actor.
 func Spawn(system *actor.ActorSystem, cfg Config, machine Machine) (*actor.PID, error) {
 	r, err := newRaftActor(cfg, machine)
 	if err != nil {
@@ -32,7 +35,8 @@ func Spawn(system *actor.ActorSystem, cfg Config, machine Machine) (*actor.PID, 
 
 // Props describe a member for those who spawn it themselves. It must be spawned at the root, under the
 // name of [Name], and once: a raft actor that finds itself under another name publishes [Failed] and
-// stops. A cfg that cannot work is an error that names every fault.
+// stops. A cfg that cannot work is an error that names every fault. What cannot be opened or recovered is published as
+// [Failed]: the actor opens the store itself when it starts, which nobody waits for.
 func Props(cfg Config, machine Machine) (*actor.Props, error) {
 	r, err := newRaftActor(cfg, machine)
 	if err != nil {

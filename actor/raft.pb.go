@@ -347,7 +347,8 @@ const (
 	Problem_STALLED Problem_Kind = 2
 	// Nobody is known to lead.
 	Problem_NO_LEADER Problem_Kind = 3
-	// The machine has applied nothing for as long as a request waits by default, although more is committed.
+	// The machine has applied nothing for as long as a request waits by default, although more is committed, and
+	// durable here.
 	Problem_MACHINE_STALLED Problem_Kind = 4
 	// The machine has a snapshot to restore, more than 65,536 committed entries to apply, or more than 3/4 of what
 	// may wait for it.
@@ -356,6 +357,8 @@ const (
 	Problem_VOTER_SILENT Problem_Kind = 6
 	// A queue is filled to more than 3/4.
 	Problem_QUEUE_NEARLY_FULL Problem_Kind = 7
+	// The oldest write has been on its way to the disk for Config.DiskStallTimeout.
+	Problem_STORAGE_STALLED Problem_Kind = 8
 )
 
 // Enum value maps for Problem_Kind.
@@ -369,6 +372,7 @@ var (
 		5: "MACHINE_BEHIND",
 		6: "VOTER_SILENT",
 		7: "QUEUE_NEARLY_FULL",
+		8: "STORAGE_STALLED",
 	}
 	Problem_Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED":  0,
@@ -379,6 +383,7 @@ var (
 		"MACHINE_BEHIND":    5,
 		"VOTER_SILENT":      6,
 		"QUEUE_NEARLY_FULL": 7,
+		"STORAGE_STALLED":   8,
 	}
 )
 
@@ -1918,10 +1923,14 @@ type Status struct {
 	// How long ago the member has last taken note of time. It is more than a tick if it is very busy, or stuck.
 	StalledMs int64  `protobuf:"varint,17,opt,name=stalled_ms,json=stalledMs,proto3" json:"stalled_ms,omitempty"`
 	Tag       uint64 `protobuf:"varint,18,opt,name=tag,proto3" json:"tag,omitempty"`
-	// How long the machine has applied nothing although more is committed, as of the last tick.
+	// How long the machine has applied nothing although more is committed, and durable here, as of the last tick.
 	MachineStalledMs int64 `protobuf:"varint,19,opt,name=machine_stalled_ms,json=machineStalledMs,proto3" json:"machine_stalled_ms,omitempty"`
 	// What is wrong, as the member judges by its own configuration. Empty: nothing.
-	Problems      []*Problem `protobuf:"bytes,20,rep,name=problems,proto3" json:"problems,omitempty"`
+	Problems []*Problem `protobuf:"bytes,20,rep,name=problems,proto3" json:"problems,omitempty"`
+	// For how long the oldest write has been on its way to the disk. Zero: everything is durable.
+	UnsyncedMs int64 `protobuf:"varint,21,opt,name=unsynced_ms,json=unsyncedMs,proto3" json:"unsynced_ms,omitempty"`
+	// What the files take that the member's entries keep in the store, but for the one that is being written.
+	PinnedBytes   int64 `protobuf:"varint,22,opt,name=pinned_bytes,json=pinnedBytes,proto3" json:"pinned_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2094,6 +2103,20 @@ func (x *Status) GetProblems() []*Problem {
 		return x.Problems
 	}
 	return nil
+}
+
+func (x *Status) GetUnsyncedMs() int64 {
+	if x != nil {
+		return x.UnsyncedMs
+	}
+	return 0
+}
+
+func (x *Status) GetPinnedBytes() int64 {
+	if x != nil {
+		return x.PinnedBytes
+	}
+	return 0
 }
 
 // Problem is something that keeps a member, or soon may keep it, from doing its work.
@@ -2626,7 +2649,7 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x10\n" +
 	"\x03tag\x18\x02 \x01(\x04R\x03tag\"\x1d\n" +
 	"\tGetStatus\x12\x10\n" +
-	"\x03tag\x18\x01 \x01(\x04R\x03tag\"\xf9\x05\n" +
+	"\x03tag\x18\x01 \x01(\x04R\x03tag\"\xbd\x06\n" +
 	"\x06Status\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12-\n" +
@@ -2651,17 +2674,20 @@ const file_actor_raft_proto_rawDesc = "" +
 	"stalled_ms\x18\x11 \x01(\x03R\tstalledMs\x12\x10\n" +
 	"\x03tag\x18\x12 \x01(\x04R\x03tag\x12,\n" +
 	"\x12machine_stalled_ms\x18\x13 \x01(\x03R\x10machineStalledMs\x121\n" +
-	"\bproblems\x18\x14 \x03(\v2\x15.raftactor.v1.ProblemR\bproblems\"B\n" +
+	"\bproblems\x18\x14 \x03(\v2\x15.raftactor.v1.ProblemR\bproblems\x12\x1f\n" +
+	"\vunsynced_ms\x18\x15 \x01(\x03R\n" +
+	"unsyncedMs\x12!\n" +
+	"\fpinned_bytes\x18\x16 \x01(\x03R\vpinnedBytes\"B\n" +
 	"\x04Role\x12\f\n" +
 	"\bFOLLOWER\x10\x00\x12\x11\n" +
 	"\rPRE_CANDIDATE\x10\x01\x12\r\n" +
 	"\tCANDIDATE\x10\x02\x12\n" +
 	"\n" +
-	"\x06LEADER\x10\x03\"\x83\x02\n" +
+	"\x06LEADER\x10\x03\"\x98\x02\n" +
 	"\aProblem\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.raftactor.v1.Problem.KindR\x04kind\x12\x16\n" +
 	"\x06member\x18\x02 \x01(\x04R\x06member\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail\"\x97\x01\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"\xac\x01\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aSTOPPED\x10\x01\x12\v\n" +
@@ -2670,7 +2696,8 @@ const file_actor_raft_proto_rawDesc = "" +
 	"\x0fMACHINE_STALLED\x10\x04\x12\x12\n" +
 	"\x0eMACHINE_BEHIND\x10\x05\x12\x10\n" +
 	"\fVOTER_SILENT\x10\x06\x12\x15\n" +
-	"\x11QUEUE_NEARLY_FULL\x10\a\"\xf9\x02\n" +
+	"\x11QUEUE_NEARLY_FULL\x10\a\x12\x13\n" +
+	"\x0fSTORAGE_STALLED\x10\b\"\xf9\x02\n" +
 	"\n" +
 	"MemberInfo\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +

@@ -43,6 +43,11 @@ type raftActor struct {
 	ticks atomic.Int64
 	// clock counts ticks taken note of.
 	clock int64
+	// toRestore is the index of the newest snapshot that the machine is to restore. Read by the applier.
+	toRestore atomic.Uint64
+	// wanted is up to where the storage wants entries released, until that is taken note of; then it is zero. Written
+	// by the storage too.
+	wanted atomic.Uint64
 
 	calls    calls
 	queries  queries
@@ -158,6 +163,7 @@ func (r *raftActor) start(ctx actor.Context) {
 			r.box.PostUserMessage(tickPassed{})
 		}
 	}).Cancel
+	r.storage.OnReleaseWanted(r.wantRelease)
 	r.logger.Info("member started", "term", uint64(r.node.Term()), "last-index", uint64(r.node.Status().LastIndex))
 	r.step(&node.Tick{}) // what a start asks for: restoring the snapshot, syncing the bootstrap
 	r.endTurn()
@@ -168,6 +174,11 @@ func (r *raftActor) open() error {
 	if r.node != nil {
 		return nil
 	}
+	if r.cfg.ClusterID != "" {
+		if err := r.cfg.Store.Claim(r.cfg.ClusterID); err != nil {
+			return fmt.Errorf("raft: claiming the store for cluster %q (Config.ClusterID): %w", r.cfg.ClusterID, err)
+		}
+	}
 	storage, err := r.cfg.Store.Open(r.cfg.Group, r.cfg.ID)
 	if err != nil {
 		return fmt.Errorf("raft: opening the store: %w", err)
@@ -177,8 +188,13 @@ func (r *raftActor) open() error {
 		return errors.Join(fmt.Errorf("raft: recovering the member: %w", err), storage.Close())
 	}
 	r.storage, r.node = storage, n
+	r.barrier.vitals = &r.vitals
 	r.barrier.done = func(seq uint64, err error) {
-		r.system.Root.Send(r.self, &syncDone{seq: seq, err: err})
+		done := &syncDone{seq: seq, err: err}
+		if err == nil {
+			done.at = r.vitals.syncDone(seq)
+		}
+		r.system.Root.Send(r.self, done)
 	}
 	return nil
 }

@@ -228,6 +228,7 @@ func (r *raftActor) receivingEnded(m *receivingEnded) {
 	} else {
 		r.vitals.metrics.Load().snapshotInstalled()
 		r.step(&node.SnapshotReceived{Message: m.offer, Handle: m.handle})
+		r.keepsSnapshot(m.handle)
 	}
 	if r.failure == nil {
 		r.send(&PeerEnvelope{To: m.from.peer, Ack: &SnapshotAck{

@@ -26,7 +26,8 @@ type slowStatus struct {
 	last, durable Index
 	// pending are the calls that were taken, and are not answered or wait for the machine.
 	pending holding
-	// machineStalled is for how many ticks the machine has been at machineApplied although more is committed.
+	// machineStalled is for how many ticks the machine has been at machineApplied although more is committed, and
+	// durable here.
 	machineStalled int64
 	machineApplied Index
 }
@@ -72,7 +73,7 @@ func (r *raftActor) publishSlowStatus(elapsed int64) {
 	s := &r.published.slow
 	s.peers, s.last, s.durable = r.node.AppendPeers(s.peers[:0]), now.LastIndex, now.Durable
 	s.pending = r.calls.pending()
-	if applied >= now.Commit || applied != s.machineApplied {
+	if applied >= min(now.Commit, now.Durable) || applied != s.machineApplied {
 		s.machineStalled = 0
 	} else {
 		s.machineStalled += elapsed
@@ -128,6 +129,7 @@ func (r *raftActor) status() *Status {
 		CommitIndex: uint64(now.Commit), AppliedIndex: uint64(applied),
 		Sessions: uint64(r.vitals.sessions.Load()), Subscribers: uint64(r.feed.subscribers()),
 		StalledMs: r.ticks.Load() * tickMs, MachineStalledMs: slow.machineStalled * tickMs,
+		UnsyncedMs: r.unsynced(&now) * tickMs, PinnedBytes: r.storage.Stats().PinnedBytes,
 		Queues: r.queues(&now, &slow),
 	}
 	for _, m := range now.Configuration.Members {
@@ -139,6 +141,15 @@ func (r *raftActor) status() *Status {
 	}
 	s.Problems = r.cfg.problems(s)
 	return s
+}
+
+// unsynced is for how many ticks the oldest write has been on its way, those counted that the raft actor has not taken
+// note of. It may be stuck, and not know that the write is done.
+func (r *raftActor) unsynced(now *node.Overview) int64 {
+	if now.UnsyncedSeq <= r.vitals.synced.Load() {
+		return 0
+	}
+	return int64(now.UnsyncedTicks) + r.ticks.Load()
 }
 
 // machineApplied is the index up to which the machine has applied: zero before it has restored its snapshot. It is

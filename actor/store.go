@@ -42,7 +42,7 @@ var ErrInUse = node.ErrInUse
 // concurrent use. [MemoryStore] is one, and package persist has the durable one.
 type Store interface {
 	// Open hands out the storage of a member, new if there is none. A member that is open already, or
-	// whose writes have not completed since it was closed, is [ErrInUse].
+	// whose writes have not completed since it was closed, is [ErrInUse]. It may wait for a disk.
 	Open(group string, id ID) (Storage, error)
 	// Claim says to which cluster the store belongs: the first one that claims it. It is an error if that
 	// was another one. It may wait for a disk.

@@ -3,6 +3,7 @@ package raft
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"example.com/raftactor/node"
@@ -27,6 +28,16 @@ type testStore struct {
 	syncErr, createErr, writeErr, commitErr, openErr, readErr error
 	// readers counts the open readers of snapshots, writers the writers neither committed nor aborted.
 	readers, writers int
+	// replaces: a snapshot is gone as soon as the log has another one.
+	replaces bool
+	// cluster is what the store was claimed for, and claimErr what a claim returns.
+	cluster  string
+	claimErr error
+	// committed are the handles of the snapshots that became durable and were not dropped.
+	committed map[any]bool
+	// want has entries released, and pinned is what they take.
+	want   func(Index)
+	pinned int64
 }
 
 func newTestStore(incarnation node.Incarnation) *testStore {
@@ -53,7 +64,14 @@ func (s *testStore) Open(group string, id ID) (Storage, error) {
 }
 
 // Claim implements Store.
-func (s *testStore) Claim(string) error { return nil }
+func (s *testStore) Claim(cluster string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.claimErr == nil {
+		s.cluster = cluster
+	}
+	return s.claimErr
+}
 
 // set changes the faults.
 func (s *testStore) set(change func(*testStore)) {
@@ -150,15 +168,33 @@ func (s *testStorage) OpenSnapshot(meta SnapshotMeta) (SnapshotReader, error) {
 	if s.store.openErr != nil {
 		return nil, s.store.openErr
 	}
+	if s.store.replaces && s.log.Snapshot().Handle != meta.Handle {
+		return nil, fs.ErrNotExist
+	}
 	s.store.readers++
 	return &testReader{bytes.NewReader(meta.Handle.(*memorySnapshot).data), s.store}, nil
 }
 
-func (s *testStorage) DropSnapshot(any) {}
+func (s *testStorage) DropSnapshot(handle any) {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	if !s.store.committed[handle] {
+		panic("a snapshot is dropped that there is not")
+	}
+	delete(s.store.committed, handle)
+}
 
-func (s *testStorage) OnReleaseWanted(func(Index)) {}
+func (s *testStorage) OnReleaseWanted(want func(Index)) {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	s.store.want = want
+}
 
-func (s *testStorage) Stats() StorageStats { return StorageStats{} }
+func (s *testStorage) Stats() StorageStats {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	return StorageStats{PinnedBytes: s.store.pinned}
+}
 
 func (s *testStorage) Close() error {
 	s.store.mu.Lock()
@@ -189,7 +225,12 @@ func (w *testWriter) Commit() (any, error) {
 		return nil, w.store.commitErr
 	}
 	w.close()
-	return w.memorySnapshotWriter.Commit()
+	handle, err := w.memorySnapshotWriter.Commit()
+	if w.store.committed == nil {
+		w.store.committed = map[any]bool{}
+	}
+	w.store.committed[handle] = true
+	return handle, err
 }
 
 func (w *testWriter) Abort() {

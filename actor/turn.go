@@ -3,6 +3,7 @@ package raft
 import (
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"google.golang.org/protobuf/proto"
@@ -19,7 +20,10 @@ type (
 	syncDone struct {
 		seq uint64
 		err error
+		at  time.Duration // a moment of now, or zero
 	}
+	// releaseWanted says that the storage wants entries released: how far, it has noted.
+	releaseWanted struct{}
 	// childFailed says that the machine, or the storage under a child, cannot go on.
 	childFailed struct{ err error }
 	// machineApplied says how far the machine is, once for all that it was given at a time.
@@ -96,7 +100,7 @@ func classify(message any) (lane mailbox.Lane, bytes int) {
 	switch m := message.(type) {
 	case *PeerEnvelope:
 		return mailbox.Peer, m.bytes()
-	case tickPassed, peerUnreachable, *syncDone, *childFailed, *machineApplied, *machineRestored, *snapshotEnded, *entriesFetched, *logWanted,
+	case tickPassed, releaseWanted, peerUnreachable, *syncDone, *childFailed, *machineApplied, *machineRestored, *snapshotEnded, *entriesFetched, *logWanted,
 		*sendingEnded, *receivingEnded:
 		return mailbox.Control, 0
 	case *call:
@@ -142,7 +146,7 @@ func (r *raftActor) turn(b *mailbox.Batch) {
 // endTurn syncs, sends and applies what the turn has led to. A sync that is done at once leads to more.
 func (r *raftActor) endTurn() {
 	for !r.isOver() && r.barrier.begin(r.storage) {
-		r.completeSync(r.barrier.issued)
+		r.completeSync(r.barrier.issued, r.vitals.syncDone(r.barrier.issued))
 	}
 	if r.isOver() {
 		return
@@ -182,7 +186,9 @@ func (r *raftActor) control(message any) {
 			r.fail(m.err)
 			return
 		}
-		r.completeSync(m.seq)
+		r.completeSync(m.seq, m.at)
+	case releaseWanted:
+		r.releaseEntries()
 	case *childFailed:
 		r.fail(m.err)
 	case *machineApplied:
@@ -399,9 +405,9 @@ func (r *raftActor) giveQueries(index Index, calls []*call) {
 	r.work.add(&queriesReady{index: index, calls: calls})
 }
 
-// completeSync lets go of what waited for a sync.
-func (r *raftActor) completeSync(seq uint64) {
-	r.barrier.complete(seq, &r.outgoing)
+// completeSync lets go of what waited for a sync that was done at a moment of [now].
+func (r *raftActor) completeSync(seq uint64, at time.Duration) {
+	r.barrier.complete(seq, at, &r.outgoing)
 	r.synced.Seq = seq
 	r.step(&r.synced)
 }

@@ -14,6 +14,8 @@ type vitals struct {
 	sessions atomic.Int64
 	// overloaded counts requests that were refused because of a full queue.
 	overloaded atomic.Uint64
+	// synced is the newest sync of which the storage has said that it is done. Written by whoever says so.
+	synced atomic.Uint64
 	// noticesDropped counts log records and events.
 	noticesDropped atomic.Uint64
 	// metrics are there soon after the start, if the actor system has a meter provider.
@@ -50,6 +52,22 @@ func (v *vitals) admit(c *call) {
 	if v.metrics.Load() != nil {
 		c.admitted = now()
 	}
+}
+
+// syncDone takes note of a sync that is done, and tells when that was, where the time is told.
+func (v *vitals) syncDone(seq uint64) (at time.Duration) {
+	for old := v.synced.Load(); seq > old && !v.synced.CompareAndSwap(old, seq); {
+		old = v.synced.Load()
+	}
+	return v.moment()
+}
+
+// moment is now where there are metrics, and zero elsewhere, where nobody pays for the time.
+func (v *vitals) moment() time.Duration {
+	if v.metrics.Load() == nil {
+		return 0
+	}
+	return now()
 }
 
 var processStart = time.Now()

@@ -139,6 +139,21 @@ type Disowned struct {
 	Known Incarnation
 }
 
+// DiskStalled says that the oldest write has been on its way for [Config].DiskStallTicks or longer: when that is first
+// noticed, and whenever leadership is given up for it. [DiskRecovered] says that it is over.
+type DiskStalled struct {
+	// Ticks is for how long the oldest write has been on its way.
+	Ticks int
+	// GaveUp: this member led until now.
+	GaveUp bool
+}
+
+// DiskRecovered says that no write is overdue any more.
+type DiskRecovered struct {
+	// Ticks is for how long writes were on their way, since the first that was overdue.
+	Ticks int
+}
+
 func (*Send) isAction()              {}
 func (*Sync) isAction()              {}
 func (*Apply) isAction()             {}
@@ -158,3 +173,5 @@ func (*ReadFailed) isAction()        {}
 func (*TransferEnded) isAction()     {}
 func (*PeerFault) isAction()         {}
 func (*Disowned) isAction()          {}
+func (*DiskStalled) isAction()       {}
+func (*DiskRecovered) isAction()     {}

@@ -15,6 +15,10 @@ type barrier struct {
 	// hardSeq, voteSeq and metSeq are the numbers of the newest hard state, of the newest vote of
 	// this member for itself, and of the newest life of a peer noted.
 	hardSeq, voteSeq, metSeq uint64
+	// stalled is what was announced last, and stalledSince is the node's clock when the write was staged that
+	// made it so. gaveUp: leadership is given up in this step since the disk is stalled.
+	stalled, gaveUp bool
+	stalledSince    uint64
 }
 
 // syncPoint says how far the log reaches once seq is durable. A truncation lowers last, so that a
@@ -104,6 +108,7 @@ func (n *Node) truncate(from Index) {
 		return
 	}
 	n.terms.truncate(from)
+	n.snapshots.wanted = min(n.snapshots.wanted, from-1) // what comes in the place of these is new
 	n.disk.truncate(from - 1)
 	n.takeBackConfigurations(from)
 }

@@ -213,24 +213,6 @@ func TestUnknownEventPanics(t *testing.T) {
 	_, _ = s.Step(nil)
 }
 
-// TestLeaderWhoseDiskHangsStepsDown: its heartbeats would keep the others from electing one that works,
-// and what it is given would never be applied there.
-func TestLeaderWhoseDiskHangsStepsDown(t *testing.T) {
-	s := start(t, given{}).leads()
-	s.proposes("a")
-	for range 2 * s.cfg.ElectionTicks {
-		s.ticks(1)
-		if s.role == Leader {
-			s.gets(s.ack(2, s.terms.last))
-			s.gets(s.pulse(2))
-		}
-	}
-	equal(t, "role", s.role, Follower)
-	wantNo(t, s.ticks(5*s.cfg.ElectionTicks), "->2 PreVote")
-	s.syncs()
-	wantSome(t, s.ticks(2*s.cfg.ElectionTicks), "->2 PreVote")
-}
-
 // cutLog takes a number of writes and then loses all others, as a crash does.
 type cutLog struct {
 	*MemoryLog

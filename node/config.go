@@ -27,6 +27,11 @@ type Config struct {
 	// HeartbeatTicks is the time between heartbeats. Default 2. It must be less than ElectionTicks.
 	HeartbeatTicks int
 
+	// DiskStallTicks is for how long the oldest write may be on its way before the disk counts as stalled: then a leader
+	// gives up leadership, unless it is the only voter, and a follower does not campaign. Default twice ElectionTicks.
+	// [Unlimited]: never.
+	DiskStallTicks int
+
 	// CommandBytesMax limits one command. Default 1 MiB.
 	CommandBytesMax int
 	// UncommittedBytesMax limits what a leader takes before it is committed. Default 64 MiB.
@@ -47,10 +52,10 @@ type Config struct {
 	ReadsMax int
 
 	// SnapshotEntries is how many entries are applied before the next snapshot is due. Default
-	// 65536. [Unlimited]: only on request.
+	// 65536. [Unlimited]: only on request, or when the storage wants entries released.
 	SnapshotEntries int
 	// RetainEntries is how many entries stay in the log behind a snapshot, for followers that are
-	// a little late. Default 4096. Negative: none.
+	// a little late, unless the storage wants them released ([ReleaseEntries]). Default 4096. Negative: none.
 	RetainEntries int
 	// SnapshotHoldTicks is for how long a member that is receiving a snapshot keeps the entries
 	// behind it from being compacted. Default 1200. Negative: not at all.
@@ -103,6 +108,7 @@ func (c Config) Validate() error {
 	}{
 		{"ElectionTicks", c.ElectionTicks},
 		{"HeartbeatTicks", c.HeartbeatTicks},
+		{"DiskStallTicks", c.DiskStallTicks},
 		{"CommandBytesMax", c.CommandBytesMax},
 		{"UncommittedBytesMax", c.UncommittedBytesMax},
 		{"UnappliedBytesMax", c.UnappliedBytesMax},
@@ -153,6 +159,9 @@ func (c Config) withDefaults() Config {
 		if *field.value == 0 {
 			*field.value = field.defaultValue
 		}
+	}
+	if c.DiskStallTicks == 0 {
+		c.DiskStallTicks = 2 * c.ElectionTicks
 	}
 	c.RetainEntries = max(c.RetainEntries, 0)
 	c.SnapshotHoldTicks = max(c.SnapshotHoldTicks, 0)

@@ -56,6 +56,13 @@ type Snapshotted struct {
 // SnapshotFailed says that the snapshot asked for by [TakeSnapshot] did not come about.
 type SnapshotFailed struct{ Index Index }
 
+// ReleaseEntries says that the storage wants entries up to and with Through released: they keep a file that
+// nothing else needs. What the log's snapshot covers is released in this step, whatever Config.RetainEntries says; for
+// the rest a snapshot is taken, as soon as there is something for it to cover. Members that are receiving a snapshot hold
+// entries back here as ever. It may come again, and should as long as the storage has reason to want it: a snapshot
+// that fails for this is not tried again before.
+type ReleaseEntries struct{ Through Index }
+
 // SnapshotReceived says that the state of a leader's snapshot has arrived and is durable.
 type SnapshotReceived struct {
 	// Message is the offer that the state came with.
@@ -119,6 +126,7 @@ func (*EntriesRead) isEvent()        {}
 func (*RequestSnapshot) isEvent()    {}
 func (*Snapshotted) isEvent()        {}
 func (*SnapshotFailed) isEvent()     {}
+func (*ReleaseEntries) isEvent()     {}
 func (*SnapshotReceived) isEvent()   {}
 func (*SnapshotSent) isEvent()       {}
 func (*Restored) isEvent()           {}

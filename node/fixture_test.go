@@ -425,6 +425,10 @@ func (s *subject) renderAction(a Action) string {
 		return fmt.Sprintf("fault of %d: %v: %s", a.Peer, a.Fault, a.Detail)
 	case *Disowned:
 		return fmt.Sprintf("disowned by %d, who knows %x", a.By, uint64(a.Known))
+	case *DiskStalled:
+		return fmt.Sprintf("disk stalled for %d gave up=%v", a.Ticks, a.GaveUp)
+	case *DiskRecovered:
+		return fmt.Sprintf("disk recovered after %d", a.Ticks)
 	default:
 		return fmt.Sprintf("%T", a)
 	}

@@ -14,6 +14,13 @@ func foundedLog(t *testing.T) *MemoryLog {
 	return log
 }
 
+// tornLog is that of member 1, which has stored what it founds a group with, and nothing more.
+func tornLog(t *testing.T) *MemoryLog {
+	log := NewMemoryLog(life(1))
+	must(t, log.SetFounding(Voters(1, 2, 3)))
+	return log
+}
+
 // joinedLog is that of member 1, which joined a group that others have founded.
 func joinedLog(t *testing.T) *MemoryLog { return given{}.log(t) }
 
@@ -31,7 +38,8 @@ func TestFoundingMembersThatContradictTheStoredOnesAreRefused(t *testing.T) {
 		"another suffrage": {
 			foundedLog(t), Voters(1, 2).with(Member{ID: 3, Suffrage: Learner}), 3, []string{"{1 2 3l}", "{1 2 3}"},
 		},
-		"a joiner": {joinedLog(t), Voters(1, 2, 3), 0, []string{"joined", "without founding members"}},
+		"of a log that was torn": {tornLog(t), Voters(1, 2), 3, []string{"{1 2}", "{1 2 3}"}},
+		"a joiner":               {joinedLog(t), Voters(1, 2, 3), 0, []string{"joined", "without founding members"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := c.log.Clone()

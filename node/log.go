@@ -49,7 +49,8 @@ type Log interface {
 	// SetFounding stages the configuration that this member founds its group with.
 	SetFounding(c Configuration) error
 	// Compact stages that meta, whose entry is held, becomes the snapshot, and that entries up to
-	// and with through, which is not beyond meta.Index, are released.
+	// and with through, which is not beyond meta.Index, are released. It may be the present snapshot, of
+	// which more entries are to be released.
 	Compact(meta SnapshotMeta, through Index) error
 	// Install stages that meta becomes the snapshot and that all entries are dropped. The log goes
 	// on behind meta.Index.

@@ -153,7 +153,9 @@ func (n *Node) Step(event Event) ([]Action, error) {
 	n.handle(event)
 	n.advanceApplied()
 	n.announceCommitted()
+	n.releaseWanted()
 	n.takeSnapshotIfDue()
+	n.announceDisk()
 	n.announceLeader()
 	n.disk.close(n.terms.last, n.clock)
 	if n.err != nil {
@@ -196,6 +198,8 @@ func (n *Node) handle(event Event) {
 		n.snapshotted(e.Meta)
 	case *SnapshotFailed:
 		n.snapshotFailed(e.Index)
+	case *ReleaseEntries:
+		n.releaseEntries(e.Through)
 	case *SnapshotReceived:
 		n.snapshotReceived(e.Message, e.Handle)
 	case *SnapshotSent:

@@ -24,6 +24,8 @@ type outbox struct {
 	transfers              slab[TransferEnded]
 	faults                 slab[PeerFault]
 	disowned               slab[Disowned]
+	stalls                 slab[DiskStalled]
+	recoveries             slab[DiskRecovered]
 	preVotes               slab[PreVote]
 	preVoteReplies         slab[PreVoteReply]
 	requestVotes           slab[RequestVote]
@@ -64,6 +66,8 @@ func (o *outbox) reset() {
 	o.transfers.reset()
 	o.faults.reset()
 	o.disowned.reset()
+	o.stalls.reset()
+	o.recoveries.reset()
 	o.preVotes.reset()
 	o.preVoteReplies.reset()
 	o.requestVotes.reset()

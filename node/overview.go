@@ -14,7 +14,11 @@ type Overview struct {
 	// have applied.
 	Commit, Applied, MachineApplied Index
 	// Durable is the highest index up to which the log is durable.
-	Durable       Index
+	Durable Index
+	// UnsyncedTicks is for how long the oldest write has been on its way, which has the number UnsyncedSeq. Zero:
+	// everything is durable.
+	UnsyncedTicks uint64
+	UnsyncedSeq   uint64
 	Configuration Configuration
 	// TransferTarget is whom leadership is being handed to, or None.
 	TransferTarget ID
@@ -34,6 +38,9 @@ func (n *Node) Overview() Overview {
 		Commit: n.commit, Applied: n.applied, MachineApplied: n.machine.applied, Durable: n.disk.durable,
 		Configuration: n.members.current(), TransferTarget: n.transfer.target,
 		UnappliedBytes: n.unappliedBytes(),
+	}
+	if n.disk.points.count > 0 {
+		o.UnsyncedTicks, o.UnsyncedSeq = n.disk.waiting(n.clock), n.disk.points.front().seq
 	}
 	if n.lead != nil {
 		o.UncommittedBytes = n.lead.intake.uncommitted

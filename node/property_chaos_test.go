@@ -56,6 +56,7 @@ func (s *simulation) stir() {
 		{w.Hostile, s.attack},
 		{w.LateReport, s.endTransfer},
 		{w.SlowMachine, s.slow},
+		{w.Release, s.release},
 	}
 	sum := 0
 	for i := range choices {
@@ -282,6 +283,14 @@ func (s *simulation) transfer() {
 func (s *simulation) snapshot() {
 	if m := s.up(); m != nil {
 		s.cluster.Step(m.ID(), &node.RequestSnapshot{})
+	}
+}
+
+// release has a storage want entries released: most often some that it has, else any.
+func (s *simulation) release() {
+	if m := s.up(); m != nil {
+		through := node.Index(s.random.below(int(m.Node().Commit())*5/4 + 5))
+		s.cluster.Step(m.ID(), &node.ReleaseEntries{Through: through})
 	}
 }
 

@@ -29,6 +29,8 @@ type tally struct {
 	taken, restored, replayed              int
 	superseded, forgotten, overloaded      int
 	refusals, wipes, forged                int
+	// released is how often the wish of a storage led to something at once.
+	released, stalled, recoveredDisks int
 	// withheld is how often a machine was handed more only because it had got on.
 	withheld, withheldRead int
 	slowest                int
@@ -37,6 +39,9 @@ type tally struct {
 func (t *tally) observe(id node.ID, event node.Event, actions []node.Action) {
 	if read, ok := event.(*node.EntriesRead); ok && read.For == id {
 		t.replayed++
+	}
+	if _, wished := event.(*node.ReleaseEntries); wished && len(actions) > 0 {
+		t.released++
 	}
 	_, applied := event.(*node.MachineApplied)
 	_, restored := event.(*node.Restored)
@@ -81,6 +86,10 @@ func (t *tally) observe(id node.ID, event node.Event, actions []node.Action) {
 			}
 		case *node.Disowned:
 			t.refusals++
+		case *node.DiskStalled:
+			t.stalled++
+		case *node.DiskRecovered:
+			t.recoveredDisks++
 		}
 	}
 }
@@ -99,6 +108,7 @@ func (t *tally) requireVariety(tb testing.TB) {
 		"configurations": t.configurations, "transfers": t.transfers, "snapshots": t.taken, "restores": t.restored,
 		"replays": t.replayed, "superseded runs": t.superseded, "forgotten runs": t.forgotten,
 		"entries withheld": t.withheld, "entries withheld and read": t.withheldRead, "overloads": t.overloaded, "disowned lives": t.refusals, "wipes": t.wipes, "forged messages": t.forged,
+		"wishes for a release": t.released, "stalled disks": t.stalled, "disks that recovered": t.recoveredDisks,
 	} {
 		if count == 0 {
 			tb.Errorf("%s: %d, want some: the simulation no longer gets there", name, count)

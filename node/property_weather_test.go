@@ -40,7 +40,7 @@ type weather struct {
 	Cut, Isolate, Heal, Crash, Restart, Wipe, BrokenDisk int
 	Pause, Resume, Membership, Transfer, Snapshot        int
 	Campaign, Unreachable, Hostile, LateReport, Hurry    int
-	SlowMachine                                          int
+	SlowMachine, Release                                 int
 }
 
 func drawWeather(r *prng) weather {
@@ -74,6 +74,7 @@ func drawWeather(r *prng) weather {
 	draw(&w.LateReport, 1, 4)
 	draw(&w.Hurry, 1, 3)
 	draw(&w.SlowMachine, 1, 5)
+	draw(&w.Release, 1, 5)
 	if r.chance(150) { // who leads, and who is a member, changes all the time
 		w.Membership, w.Isolate, w.Campaign, w.Heal = pick(r, 10, 40), pick(r, 3, 10), pick(r, 5, 20), 20
 	}
@@ -84,6 +85,7 @@ func drawConfig(r *prng) node.Config {
 	c := node.Config{
 		ElectionTicks:       pick(r, 4, 8, 12),
 		HeartbeatTicks:      pick(r, 1, 2, 3),
+		DiskStallTicks:      pick(r, 0, 0, 3, 60, node.Unlimited),
 		CommandBytesMax:     60,
 		UncommittedBytesMax: pick(r, 0, 300, 2000),
 		UnappliedBytesMax:   pick(r, 0, 0, 1, 150, 1000),

@@ -8,6 +8,8 @@ type snapshots struct {
 	taking Index
 	// attempted is the applied index when one was last asked for: the next is due a crossing later.
 	attempted Index
+	// wanted is up to where the storage wants entries released, no matter what the configuration retains.
+	wanted Index
 	// restoring is the index of the one that the machine is taking over, or zero.
 	restoring Index
 	// due: the machine must be told, in the first step after a start, to restore.
@@ -22,22 +24,50 @@ func (n *Node) restoreAtStart() {
 	}
 }
 
-// takeSnapshotIfDue asks for a snapshot once per crossing of the threshold, while none is under way.
+// takeSnapshotIfDue asks for a snapshot once per crossing of the threshold, and once for what the storage wants
+// released.
 func (n *Node) takeSnapshotIfDue() {
-	if n.snapshots.taking != 0 || n.snapshots.restoring != 0 || n.cfg.SnapshotEntries == Unlimited {
-		return
-	}
-	if since := n.applied - max(n.snapshots.index, n.snapshots.attempted); since >= Index(n.cfg.SnapshotEntries) {
+	s := &n.snapshots
+	since := n.applied - max(s.index, s.attempted)
+	crossed := n.cfg.SnapshotEntries != Unlimited && since >= Index(n.cfg.SnapshotEntries)
+	wanted := s.wanted > max(s.index, s.attempted) && n.applied >= s.wanted
+	if (crossed || wanted) && n.maySnapshot() {
 		n.takeSnapshot()
 	}
 }
 
+// maySnapshot tells whether there is something to take a snapshot of, and none under way.
+func (n *Node) maySnapshot() bool {
+	return n.snapshots.taking == 0 && n.snapshots.restoring == 0 && n.applied > n.snapshots.index
+}
+
 func (n *Node) requestSnapshot() {
-	if n.snapshots.taking != 0 || n.snapshots.restoring != 0 || n.applied <= n.snapshots.index {
+	if !n.maySnapshot() {
 		n.reject(0, 1, ErrNothingToSnapshot)
 		return
 	}
 	n.takeSnapshot()
+}
+
+// releaseEntries notes what the storage wants released, and takes a snapshot of what can be covered now.
+func (n *Node) releaseEntries(through Index) {
+	s := &n.snapshots
+	s.wanted = max(s.wanted, min(through, n.terms.last))
+	if s.wanted > s.index && n.maySnapshot() {
+		n.takeSnapshot()
+	}
+}
+
+// releaseWanted releases, beyond the retained tail, what the storage wants released and the present snapshot covers, as
+// soon as nobody who receives a snapshot holds it back any more.
+func (n *Node) releaseWanted() {
+	s := &n.snapshots
+	if s.wanted <= n.terms.base || s.index <= n.terms.base {
+		return
+	}
+	if through := n.heldBack(min(s.wanted, s.index), s.index); through > n.terms.base {
+		n.compact(n.log.Snapshot(), through)
+	}
 }
 
 func (n *Node) takeSnapshot() {
@@ -63,7 +93,11 @@ func (n *Node) snapshotted(meta SnapshotMeta) {
 	if meta.Index <= n.snapshots.index || !ok || term != meta.Term {
 		return
 	}
-	through := max(n.terms.base, n.compactThrough(meta.Index))
+	n.compact(meta, max(n.terms.base, n.compactThrough(meta.Index)))
+}
+
+// compact makes meta the log's snapshot, or leaves it, and releases entries up to and with through.
+func (n *Node) compact(meta SnapshotMeta, through Index) {
 	n.disk.stage()
 	if err := n.log.Compact(meta, through); err != nil {
 		n.fail("compacting the log", err)
@@ -74,11 +108,16 @@ func (n *Node) snapshotted(meta SnapshotMeta) {
 	n.members.forgetBefore(meta.Index)
 }
 
-// compactThrough is how far entries can go behind a snapshot at index: all but the retained tail, and
-// but what members need that are receiving a snapshot now. They hold entries back for a bounded time
-// and number; without that a member could be late for ever.
+// compactThrough is how far entries can go behind a snapshot at index: all but the retained tail, and but what is
+// held back.
 func (n *Node) compactThrough(index Index) Index {
-	through := index - min(index, Index(n.cfg.RetainEntries))
+	return n.heldBack(index-min(index, Index(n.cfg.RetainEntries)), index)
+}
+
+// heldBack is how much of what could go, up to and with through behind a snapshot at index, does go: all but what
+// members need that are receiving a snapshot now. They hold entries back for a bounded time and number; without that a
+// member could be late for ever.
+func (n *Node) heldBack(through, index Index) Index {
 	if n.lead == nil {
 		return through
 	}

@@ -26,7 +26,12 @@ func (n *Node) tick(elapsed int) {
 }
 
 func (n *Node) tickLeader(elapsed int) {
-	if !n.hasQuorumContact() || (n.isDiskStalled() && len(n.members.electorate.voters) > 1) {
+	if !n.hasQuorumContact() {
+		n.stepDown()
+		return
+	}
+	if n.isDiskStalled() && len(n.members.electorate.voters) > 1 {
+		n.disk.gaveUp = true
 		n.stepDown()
 		return
 	}
@@ -53,10 +58,26 @@ func (n *Node) hasQuorumContact() bool {
 	})
 }
 
-// isDiskStalled tells whether a write has been on its way for longer than any election timeout. Who
-// cannot write applies nothing and answers nobody, so another one should lead.
+// isDiskStalled tells whether a write has been on its way for too long, which by default is longer than any
+// election timeout. Who cannot write applies nothing and answers nobody, so another one should lead.
 func (n *Node) isDiskStalled() bool {
-	return n.disk.waiting(n.clock) >= 2*uint64(n.cfg.ElectionTicks)
+	return n.disk.waiting(n.clock) >= uint64(n.cfg.DiskStallTicks)
+}
+
+// announceDisk tells the driver that the disk has begun to be stalled, or has ceased to be, and in any case that
+// leadership was given up for it.
+func (n *Node) announceDisk() {
+	stalled := n.isDiskStalled()
+	switch {
+	case n.disk.gaveUp || (stalled && !n.disk.stalled):
+		n.out.add(n.out.stalls.put(DiskStalled{Ticks: int(n.disk.waiting(n.clock)), GaveUp: n.disk.gaveUp}))
+	case !stalled && n.disk.stalled:
+		n.out.add(n.out.recoveries.put(DiskRecovered{Ticks: int(n.clock - n.disk.stalledSince)}))
+	}
+	if stalled && !n.disk.stalled {
+		n.disk.stalledSince = n.clock - n.disk.waiting(n.clock)
+	}
+	n.disk.stalled, n.disk.gaveUp = stalled, false
 }
 
 // inContact tells whether the member was heard from within an election timeout.
