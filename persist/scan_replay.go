@@ -123,8 +123,8 @@ func (r *replay) batches(w *walk, c *cursor) error {
 	if err := r.compare(w, c, false); err != nil {
 		return err
 	}
+	var b batch
 	for w.newest || c.at.Sequence < w.end.Sequence {
-		var b batch
 		f, err := c.next(&b)
 		if err != nil {
 			return err
