@@ -64,7 +64,7 @@ func (c *cursor) next(b *batch) (*fault, error) {
 	if err != nil {
 		return &fault{detail: fmt.Sprintf("the header of batch %d is not valid", c.at.Sequence+1), err: err}, nil
 	}
-	if f := c.misplaced(&h, sum); f != nil {
+	if f := c.misplaced(h, sum); f != nil {
 		return f, nil
 	}
 	// The header behind it tells whether it is durable, and must not push it out of the window.
@@ -77,21 +77,18 @@ func (c *cursor) next(b *batch) (*fault, error) {
 		}
 	}
 	if length > int64(len(all)) {
-		return &fault{
-			detail: fmt.Sprintf("batch %d is longer than the file: %d bytes", h.Sequence, length), header: &h, chain: sum,
-		}, nil
+		detail := fmt.Sprintf("batch %d is longer than the file: %d bytes", h.Sequence, length)
+		return unreadable(h, sum, detail, nil), nil
 	}
 	payload := all[format.BatchHeaderBytes:length]
 	if format.Checksum(payload) != h.PayloadChecksum {
-		return &fault{
-			detail: fmt.Sprintf("the records of batch %d are not what was written", h.Sequence),
-			err:    format.ErrChecksum, header: &h, chain: sum,
-		}, nil
+		detail := fmt.Sprintf("the records of batch %d are not what was written", h.Sequence)
+		return unreadable(h, sum, detail, format.ErrChecksum), nil
 	}
 	if err := checkRecords(payload, h.Records); err != nil {
-		return &fault{
-			detail: fmt.Sprintf("batch %d holds what is no record", h.Sequence), err: err, header: &h, chain: sum, certain: true,
-		}, nil
+		f := unreadable(h, sum, fmt.Sprintf("batch %d holds what is no record", h.Sequence), err)
+		f.certain = true
+		return f, nil
 	}
 	*b = batch{segment: c.segment, offset: c.offset, header: h, chain: sum, payload: payload}
 	if int64(len(all)) > whole {
@@ -103,19 +100,25 @@ func (c *cursor) next(b *batch) (*fault, error) {
 	return nil, nil
 }
 
+// unreadable is the fault of a batch behind a valid header.
+func unreadable(h format.BatchHeader, chain uint32, detail string, err error) *fault {
+	return &fault{detail: detail, err: err, header: &h, chain: chain}
+}
+
 // misplaced tells of a header that is valid where it is, and does not go on from the one in front of it.
-func (c *cursor) misplaced(h *format.BatchHeader, sum uint32) *fault {
-	f := &fault{header: h, chain: sum, certain: true}
+func (c *cursor) misplaced(h format.BatchHeader, sum uint32) *fault {
+	if h.Sequence == c.at.Sequence+1 && h.Previous == c.at.Chain && h.Durable < h.Sequence {
+		return nil
+	}
+	f := &fault{header: &h, chain: sum, certain: true}
 	switch {
 	case h.Sequence != c.at.Sequence+1:
 		f.detail = fmt.Sprintf("batch %d follows batch %d", h.Sequence, c.at.Sequence)
 	case h.Previous != c.at.Chain:
 		f.detail = fmt.Sprintf("batch %d does not follow the batch %d that is in front of it, but another one",
 			h.Sequence, c.at.Sequence)
-	case h.Durable >= h.Sequence:
-		f.detail = fmt.Sprintf("batch %d claims that batch %d is durable", h.Sequence, h.Durable)
 	default:
-		return nil
+		f.detail = fmt.Sprintf("batch %d claims that batch %d is durable", h.Sequence, h.Durable)
 	}
 	return f
 }

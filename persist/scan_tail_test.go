@@ -69,7 +69,7 @@ func TestAPrefixThatAKillLeavesIsDropped(t *testing.T) {
 func TestAPowerLossTearsTheNewestBatch(t *testing.T) {
 	b, newest := withNewest()
 	random := rand.New(rand.NewPCG(1, 2))
-	sectors := int((format.RoundUp(newest.bytes)) / sectorBytes)
+	sectors := int(format.RoundUp(newest.bytes) / sectorBytes)
 	spoil := map[string]func(sector []byte){
 		"zero":    func(s []byte) { clear(s) },
 		"garbage": func(s []byte) { fillRandom(random, s) },
