@@ -64,8 +64,8 @@ func (c *cursor) next(b *batch) (*fault, error) {
 	if err != nil {
 		return &fault{detail: fmt.Sprintf("the header of batch %d is not valid", c.at.Sequence+1), err: err}, nil
 	}
-	if f := c.misplaced(h, sum); f != nil {
-		return f, nil
+	if h.Sequence != c.at.Sequence+1 || h.Previous != c.at.Chain || h.Durable >= h.Sequence {
+		return c.misplaced(h, sum), nil
 	}
 	// The header behind it tells whether it is durable, and must not push it out of the window.
 	length := int64(format.BatchHeaderBytes) + int64(h.PayloadBytes)
@@ -105,11 +105,8 @@ func unreadable(h format.BatchHeader, chain uint32, detail string, err error) *f
 	return &fault{detail: detail, err: err, header: &h, chain: chain}
 }
 
-// misplaced tells of a header that is valid where it is, and does not go on from the one in front of it.
+// misplaced is the fault of a header that is valid where it is, and does not go on from the one in front of it.
 func (c *cursor) misplaced(h format.BatchHeader, sum uint32) *fault {
-	if h.Sequence == c.at.Sequence+1 && h.Previous == c.at.Chain && h.Durable < h.Sequence {
-		return nil
-	}
 	f := &fault{header: &h, chain: sum, certain: true}
 	switch {
 	case h.Sequence != c.at.Sequence+1:

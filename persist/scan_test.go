@@ -59,22 +59,21 @@ func TestAWatermarkProvesTheBatchInFrontOfIt(t *testing.T) {
 	}
 }
 
-func TestASegmentComesIntoEffectWithItsSecondBatch(t *testing.T) {
+func TestASegmentComesIntoEffectWithItsFirstBatch(t *testing.T) {
 	// The newest batch of segment 1 is in doubt, so an Open begins segment 2 in front of it, and repeats it there.
 	b := newBuilder()
 	b.begin(1, 0, position(0, 0))
 	b.fill(2)
 	known := b.at
-	b.write(entry(1, 7, 5000))
+	doubtful := entry(1, 7, 5000)
+	b.write(doubtful)
 	before := slices.Clone(b.written)
 	b.begin(2, 1, known)
 	header := b.clone()
-	b.write(opening(1)...)
-	opened := b.clone()
-	again := b.write(entry(1, 7, 5000))
-	repeated := b.clone()
+	again := b.write(append(opening(1), doubtful)...)
+	whole := b.clone()
 
-	t.Run("before the first batch", func(t *testing.T) {
+	t.Run("before it", func(t *testing.T) {
 		for _, boot := range []string{running, restarted} {
 			o := read(header, boot)
 			o.expect(t, before, false)
@@ -83,14 +82,10 @@ func TestASegmentComesIntoEffectWithItsSecondBatch(t *testing.T) {
 			}
 		}
 	})
-	t.Run("before the second batch", func(t *testing.T) {
-		o := read(opened, restarted)
-		o.expect(t, before, false)
-	})
-	t.Run("in the middle of the second batch", func(t *testing.T) {
+	t.Run("in the middle of it", func(t *testing.T) {
 		for cut := range again.bytes - 1 {
-			files := maps.Clone(opened)
-			files[again.file] = slices.Clone(repeated[again.file])
+			files := maps.Clone(whole)
+			files[again.file] = slices.Clone(whole[again.file])
 			clear(files[again.file][again.offset+cut+1:])
 			for _, boot := range []string{running, restarted} {
 				o := read(files, boot)
@@ -101,24 +96,27 @@ func TestASegmentComesIntoEffectWithItsSecondBatch(t *testing.T) {
 			}
 		}
 	})
-	t.Run("behind the second batch", func(t *testing.T) {
-		o := read(repeated, restarted)
-		o.expect(t, append(slices.Clone(before[:2]), b.written[3:]...), false)
+	t.Run("behind it", func(t *testing.T) {
+		o := read(whole, restarted)
+		o.expect(t, append(slices.Clone(before[:2]), again), false)
+		if o.chain.void != nil {
+			t.Errorf("got void %v", o.chain.void)
+		}
 	})
 	t.Run("several in a row", func(t *testing.T) {
-		files := maps.Clone(opened)
-		b.begin(3, 1, known)
-		b.write(opening(1)...)
-		files[segmentName(3)] = b.files[segmentName(3)]
-		b.begin(4, 1, known)
-		files[segmentName(4)] = b.files[segmentName(4)]
-		o := read(files, restarted)
-		o.expect(t, before, false)
-		want := []string{segmentName(2), segmentName(3), segmentName(4)}
-		slices.Sort(o.chain.void)
-		if !slices.Equal(o.chain.void, want) || o.chain.next != 5 {
-			t.Errorf("got void %v, next %d", o.chain.void, o.chain.next)
+		files := maps.Clone(whole)
+		for number := uint64(3); number <= 5; number++ { // the last opens, those before it are not on the chain
+			b.begin(number, 1, known)
+			files[segmentName(number)] = b.files[segmentName(number)]
+			o := read(files, restarted)
+			o.expect(t, before, false)
+			if o.chain.next != number+1 || len(o.chain.void) != int(number)-1 {
+				t.Errorf("got void %v, next %d", o.chain.void, o.chain.next)
+			}
 		}
+		last := b.write(append(opening(1), doubtful)...)
+		o := read(files, restarted)
+		o.expect(t, append(slices.Clone(before[:2]), last), false)
 	})
 	t.Run("its end is proven all the same", func(t *testing.T) {
 		files := maps.Clone(header)
@@ -127,34 +125,45 @@ func TestASegmentComesIntoEffectWithItsSecondBatch(t *testing.T) {
 		o := read(files, restarted)
 		o.expect(t, before[:2], true)
 	})
+	t.Run("and the tail of the predecessor is judged by its own boot", func(t *testing.T) {
+		files := maps.Clone(header)
+		files[segmentName(1)] = slices.Clone(files[segmentName(1)])
+		files[segmentName(1)][before[2].offset+100] ^= 1
+		o := read(files, restarted)
+		o.expect(t, before[:2], true)
+		if o.replayed.tail == nil || o.replayed.tail.file != segmentName(1) {
+			t.Errorf("got %+v", o.replayed.tail)
+		}
+		expectDamage(t, read(files, running), segmentName(1), before[2].offset, "has not been restarted")
+	})
 }
 
-func TestSegmentsThatWereRotatedBeforeASecondBatch(t *testing.T) {
+func TestSegmentsThatWereRotatedBehindTheirFirstBatch(t *testing.T) {
 	b := newBuilder()
 	b.begin(1, 0, position(0, 0))
 	b.fill(3)
-	b.rotate()
-	b.fill(1)
-	b.rotate()
-	o := read(b.clone(), restarted)
-	o.expect(t, b.written[:3], true)
-	b.fill(1)
-	o = read(b.clone(), restarted)
-	o.expect(t, b.written[:3], true)
-	b.write(entry(1, 9, 9))
-	o = read(b.clone(), restarted)
-	o.expect(t, b.written, false)
+	for range 3 {
+		b.rotate()
+		o := read(b.clone(), restarted)
+		o.expect(t, b.written, true)
+		b.fill(1)
+		o = read(b.clone(), restarted)
+		o.expect(t, b.written, false)
+	}
 }
 
 func TestAStoreWhoseFirstSegmentWasCutOffIsEmpty(t *testing.T) {
 	b := newBuilder()
 	b.begin(1, 0, position(0, 0))
-	b.fill(1)
-	o := read(b.clone(), restarted)
+	files := b.clone()
+	o := read(files, restarted)
 	o.expect(t, nil, false)
 	if o.chain.storeID != testStoreID || o.chain.next != 2 || len(o.chain.void) != 1 || o.chain.missing != 0 {
 		t.Errorf("got %+v", o.chain)
 	}
+	b.fill(1)
+	o = read(b.clone(), restarted)
+	o.expect(t, b.written, false)
 }
 
 func TestTheCreationOfASegmentIsCutOff(t *testing.T) {
