@@ -59,6 +59,9 @@ var arrows = map[string]arrow{
 		ours:      []string{"node"},
 		libraries: []string{"github.com/hashicorp/go-hclog"},
 	},
+	"cmd": {
+		ours: []string{"persist"},
+	},
 	"remote": {
 		ours: []string{"node"},
 		libraries: []string{

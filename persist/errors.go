@@ -16,6 +16,8 @@ var (
 	ErrClosed = errors.New("persist: the store is closed")
 	// ErrDamaged matches every [*DamageError].
 	ErrDamaged = errors.New("persist: damaged")
+	// ErrNoStore means that a directory holds no store.
+	ErrNoStore = errors.New("persist: no store is there")
 	// ErrVersion means that a newer version has written the store. Nothing has been changed.
 	ErrVersion = errors.New("persist: the store was written by a newer version; use that one")
 	// ErrOtherCluster means that the store belongs to another cluster.

@@ -304,6 +304,37 @@ func (r Record) Checkpoint() (Checkpoint, error) {
 	return c, d.end(r.Kind)
 }
 
+// Check tells whether the body is what the kind has.
+func (r Record) Check() error {
+	var err error
+	switch r.Kind {
+	case KindMember:
+		_, err = r.Member()
+	case KindEntry:
+		_, err = r.Entry()
+	case KindTruncate:
+		_, err = r.Truncate()
+	case KindHardState:
+		_, err = r.HardState()
+	case KindMet:
+		_, err = r.Met()
+	case KindFounding:
+		_, err = r.Founding()
+	case KindCompact:
+		_, err = r.Compaction()
+	case KindInstall:
+		_, err = r.Install()
+	case KindDelete:
+		err = (&decoder{b: r.Body}).end(r.Kind)
+	case KindCluster:
+	case KindCheckpoint:
+		_, err = r.Checkpoint()
+	default:
+		err = fmt.Errorf("%w: %v is not known", ErrRecord, r.Kind)
+	}
+	return err
+}
+
 // decoder reads from b, and once that is too short reads zeros.
 type decoder struct {
 	b      []byte
