@@ -3,7 +3,6 @@ package persist
 import (
 	"errors"
 	"fmt"
-	iofs "io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,9 +28,11 @@ type surveyor struct {
 
 // A surveyed is a member as far as it has been read.
 type surveyed struct {
-	info    MemberInfo
-	named   bool
-	deleted bool
+	info MemberInfo
+	// snapshot is the newest one. Its handle is a string.
+	snapshot node.SnapshotMeta
+	named    bool
+	deleted  bool
 	// unseen is the last of those entries at the start that are in segments that are gone. Zero: none.
 	unseen node.Index
 }
@@ -60,8 +61,8 @@ func survey(fs vfs.FS, dir string, visit func(*RecordInfo) error) (*Inspection, 
 	}
 	s.listSegments()
 	s.listMembers()
-	s.listSnapshots()
 	s.nameDamages()
+	s.listSnapshots()
 	return s.result, nil
 }
 
@@ -134,16 +135,19 @@ func (s *surveyor) record(r format.Record, info *RecordInfo) error {
 		s.members[r.Key] = m
 	}
 	var err error
-	if !m.named && r.Kind != format.KindMember && len(s.found) == 0 {
+	if !m.named && r.Kind != format.KindMember && !s.gap() {
 		err = fmt.Errorf("a record of kind %v of a member that is not known", r.Kind)
 	}
 	m.info.Bytes += int64(format.RecordHeaderBytes + len(r.Body))
-	if wrong := m.apply(r, info); wrong != nil && len(s.found) == 0 {
-		err = wrong // behind damage something is missing, and what follows does not fit
+	if wrong := m.apply(r, info); wrong != nil && !s.gap() {
+		err = wrong
 	}
 	info.Member = m.info.MemberName
 	return err
 }
+
+// gap reports whether something is missing already, so that what follows need not fit.
+func (s *surveyor) gap() bool { return len(s.found) > 0 || len(s.result.Unreadable) > 0 }
 
 // apply takes a record over that has been checked.
 func (m *surveyed) apply(r format.Record, info *RecordInfo) (err error) {
@@ -161,7 +165,9 @@ func (m *surveyed) apply(r format.Record, info *RecordInfo) (err error) {
 	case format.KindTruncate:
 		from, _ := r.Truncate()
 		m.info.Last = max(from, 1) - 1
-		m.unseen = min(m.unseen, m.info.Last)
+		if m.unseen = min(m.unseen, m.info.Last); m.unseen < m.info.First {
+			m.unseen = 0
+		}
 		info.Index = from
 	case format.KindHardState:
 		h, _ := r.HardState()
@@ -196,6 +202,7 @@ func (m *surveyed) apply(r format.Record, info *RecordInfo) (err error) {
 }
 
 func (m *surveyed) setSnapshot(meta node.SnapshotMeta) {
+	m.snapshot = meta
 	m.info.Snapshot = meta.Index
 	m.info.SnapshotFile, _ = meta.Handle.(string)
 }
@@ -266,16 +273,16 @@ func (s *surveyor) listMembers() {
 	slices.SortFunc(s.result.Members, func(a, b MemberInfo) int { return a.compare(b.MemberName) })
 }
 
-// listSnapshots lists the files, and finds those missing that members need.
+// listSnapshots lists the files, and reads those that members need.
 func (s *surveyor) listSnapshots() {
-	dir := filepath.Join(s.result.Dir, "snapshots")
-	names, err := s.fs.ReadDir(dir)
-	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
-		s.tolerate(fmt.Errorf("persist: listing the snapshots: %w", err))
+	d := newSnapshotDir(s.fs, filepath.Join(s.result.Dir, snapshotsDir), s.chain.storeID, nil)
+	names, err := d.list()
+	if err != nil {
+		s.tolerate(err)
 	}
 	for _, name := range names {
 		s.result.Snapshots = append(s.result.Snapshots, SnapshotInfo{
-			File: name, Bytes: s.fileBytes(filepath.Join("snapshots", name)),
+			File: name, Bytes: s.fileBytes(filepath.Join(snapshotsDir, name)),
 		})
 	}
 	for i := range s.result.Members {
@@ -283,15 +290,21 @@ func (s *surveyor) listSnapshots() {
 		if m.Snapshot == 0 {
 			continue
 		}
-		at := slices.IndexFunc(s.result.Snapshots, func(f SnapshotInfo) bool { return f.File == m.SnapshotFile })
-		if at >= 0 {
-			s.result.Snapshots[at].Member = &m.MemberName
-			continue
+		for f := range s.result.Snapshots {
+			if s.result.Snapshots[f].File == m.SnapshotFile {
+				s.result.Snapshots[f].Member = &m.MemberName
+			}
 		}
-		s.tolerate(&damage{
-			file: filepath.Join("snapshots", m.SnapshotFile), keys: []node.Incarnation{m.Incarnation},
-			detail: fmt.Sprintf("the file is missing, and it has the snapshot at %d", m.Snapshot),
-		})
+		err := d.check(snapshotOwner{m.Incarnation, m.Group, m.ID}, s.members[m.Incarnation].snapshot)
+		if err == nil {
+			err = d.verify(m.SnapshotFile)
+		}
+		var damaged *DamageError
+		if errors.As(err, &damaged) {
+			s.result.Damages = append(s.result.Damages, damaged)
+		} else if err != nil {
+			s.tolerate(err)
+		}
 	}
 }
 

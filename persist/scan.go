@@ -186,13 +186,21 @@ func (c *chain) readHeader(s *segment) error {
 	return nil
 }
 
+// needed is what it means that a segment without a header is needed.
+func (s *segment) needed() error {
+	if unreadable := (*readError)(nil); errors.As(s.bad, &unreadable) {
+		return s.bad
+	}
+	return &damage{file: s.name, detail: "the header of the segment is not valid", err: s.bad}
+}
+
 // errTooShort is damage wherever it stands: a segment's file has its full size before it gets its name.
 var errTooShort = errors.New("the file is shorter than a header")
 
 // checkCutOff looks behind a bad header. What the creation of a segment leaves when it is cut off are zeros.
 func (c *chain) checkCutOff(s *segment) error {
-	if errors.Is(s.bad, errTooShort) {
-		return c.refuse(&damage{file: s.name, detail: "the header of the segment is not valid", err: s.bad})
+	if unreadable := (*readError)(nil); errors.Is(s.bad, errTooShort) || errors.As(s.bad, &unreadable) {
+		return c.refuse(s.needed())
 	}
 	w, err := c.open(s)
 	if err != nil {
@@ -255,8 +263,7 @@ func (c *chain) link(all []*segment, newest int) error {
 		if all[i].bad == nil {
 			continue
 		}
-		err := c.refuse(&damage{file: all[i].name, detail: "the header of the segment is not valid", err: all[i].bad})
-		if err != nil {
+		if err := c.refuse(all[i].needed()); err != nil {
 			return err
 		}
 		for i >= 0 && all[i].bad != nil { // which one is in front of it cannot be told: the next one is likely

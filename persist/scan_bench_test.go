@@ -22,7 +22,7 @@ func BenchmarkReplay(b *testing.B) {
 			log := newBuilder()
 			log.size = 64 << 20
 			log.begin(1, 0, position(0, 0))
-			log.write(opening(1)...)
+			log.write(log.opening()...)
 			index := node.Index(1)
 			for {
 				var records [][]byte

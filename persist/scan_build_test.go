@@ -45,6 +45,8 @@ type builder struct {
 	size   int64
 	boot   string
 	at     format.Position
+	// last is the index of the last entry that fill has written.
+	last node.Index
 	// written has all batches that were ever written.
 	written []builtBatch
 }
@@ -91,21 +93,22 @@ func (b *builder) put(h format.BatchHeader, payload []byte) builtBatch {
 	return w
 }
 
-// A segment that is complete: opening batch, and some more.
+// fill writes the first batches of a segment: what it opens with, and entries.
 func (b *builder) fill(batches int) {
-	b.write(opening(1)...)
+	b.write(b.opening()...)
 	for range batches - 1 {
-		b.write(entry(1, node.Index(b.at.Sequence), 40))
+		b.last++
+		b.write(entry(1, b.last, 40))
 	}
 }
 
 // opening are the first records of a segment.
-func opening(key node.Incarnation) [][]byte {
+func (b *builder) opening() [][]byte {
 	return [][]byte{
 		format.AppendCluster(nil, "c"),
-		format.AppendMember(nil, key, format.Member{Group: "g", ID: node.ID(key)}),
-		format.AppendHardState(nil, key, node.HardState{Term: 3}),
-		format.AppendCheckpoint(nil, key, format.Checkpoint{}),
+		format.AppendMember(nil, 1, format.Member{Group: "g", ID: 1}),
+		format.AppendHardState(nil, 1, node.HardState{Term: 3}),
+		format.AppendCheckpoint(nil, 1, format.Checkpoint{Last: b.last}),
 	}
 }
 
@@ -137,7 +140,15 @@ type readFS struct {
 	largest int
 }
 
-func (r *readFS) ReadDir(string) ([]string, error) { return slices.Sorted(maps.Keys(r.files)), nil }
+func (r *readFS) ReadDir(dir string) ([]string, error) {
+	if dir != testDir {
+		return nil, &fs.PathError{Op: "open", Path: dir, Err: fs.ErrNotExist}
+	}
+	return slices.Sorted(maps.Keys(r.files)), nil
+}
+
+// BootID implements [vfs.FS]: the machine has been restarted.
+func (r *readFS) BootID() string { return restarted }
 
 func (r *readFS) Open(name string) (vfs.File, error) {
 	data, ok := r.files[filepath.Base(name)]
@@ -154,7 +165,7 @@ type readFile struct {
 	data []byte
 }
 
-var errDisk = fmt.Errorf("the disk has failed")
+var errUnreadable = fmt.Errorf("the disk has failed")
 
 func (f *readFile) Size() (int64, error) { return int64(len(f.data)), nil }
 func (f *readFile) Close() error         { return nil }
@@ -162,7 +173,7 @@ func (f *readFile) Close() error         { return nil }
 func (f *readFile) ReadAt(b []byte, offset int64) (int, error) {
 	f.fs.largest = max(f.fs.largest, len(b))
 	if at, ok := f.fs.failing[f.name]; ok && offset <= at && at < offset+int64(len(b)) {
-		return copy(b, f.data[offset:at]), errDisk
+		return copy(b, f.data[offset:at]), errUnreadable
 	}
 	n := copy(b, f.data[min(offset, int64(len(f.data))):])
 	if n < len(b) {

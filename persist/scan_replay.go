@@ -46,7 +46,11 @@ func (c *chain) replay(bootID string, visit func(*batch) error) (replayed, error
 	}
 	for i, s := range c.segments {
 		w := walk{segment: s, end: known, newest: i == len(c.segments)-1, progress: true, visit: visit}
-		if !w.newest {
+		switch {
+		case w.newest:
+		case c.segments[i+1].header.Predecessor != s.number: // the one between them is damaged, and that is tolerated
+			w.newest, w.end = true, format.Position{}
+		default:
 			w.end = c.segments[i+1].header.End
 		}
 		w.needed = w.end.Sequence

@@ -70,7 +70,7 @@ func TestASegmentComesIntoEffectWithItsFirstBatch(t *testing.T) {
 	before := slices.Clone(b.written)
 	b.begin(2, 1, known)
 	header := b.clone()
-	again := b.write(append(opening(1), doubtful)...)
+	again := b.write(append(b.opening(), doubtful)...)
 	whole := b.clone()
 
 	t.Run("before it", func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestASegmentComesIntoEffectWithItsFirstBatch(t *testing.T) {
 				t.Errorf("got void %v, next %d", o.chain.void, o.chain.next)
 			}
 		}
-		last := b.write(append(opening(1), doubtful)...)
+		last := b.write(append(b.opening(), doubtful)...)
 		o := read(files, restarted)
 		o.expect(t, append(slices.Clone(before[:2]), last), false)
 	})
@@ -345,7 +345,7 @@ func TestAReadThatFailsIsNeitherTornNorDamage(t *testing.T) {
 			}
 			o := readFrom(&readFS{files: b.files, failing: map[string]int64{name: at}}, restarted)
 			var unreadable *readError
-			if !errors.As(o.err, &unreadable) || !errors.Is(o.err, errDisk) || errors.Is(o.err, ErrDamaged) {
+			if !errors.As(o.err, &unreadable) || !errors.Is(o.err, errUnreadable) || errors.Is(o.err, ErrDamaged) {
 				t.Fatalf("%s at %d: got %v", name, at, o.err)
 			}
 			if !strings.HasSuffix(unreadable.file, name) || unreadable.offset != at {
