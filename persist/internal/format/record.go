@@ -144,7 +144,7 @@ func AppendMet(b []byte, key node.Incarnation, a node.Acquaintance) []byte {
 // AppendFounding writes a record.
 func AppendFounding(b []byte, key node.Incarnation, c node.Configuration) []byte {
 	start := len(b)
-	return finish(append(begin(b, KindFounding, key), c.Encode()...), start)
+	return finish(appendConfiguration(begin(b, KindFounding, key), c), start)
 }
 
 // AppendCompact writes a record. The handle of the snapshot is a string.
@@ -195,7 +195,23 @@ func appendSnapshot(b []byte, meta node.SnapshotMeta) []byte {
 	b = appendUints(b, uint64(meta.Term), uint64(meta.ConfigurationIndex))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(handle)))
 	b = append(b, handle...)
-	return append(b, meta.Configuration.Encode()...)
+	return appendConfiguration(b, meta.Configuration)
+}
+
+// appendConfiguration writes nothing for one without members, which is none that could be decoded.
+func appendConfiguration(b []byte, c node.Configuration) []byte {
+	if len(c.Members) == 0 {
+		return b
+	}
+	return append(b, c.Encode()...)
+}
+
+// configuration reads what appendConfiguration wrote.
+func configuration(b []byte) (node.Configuration, error) {
+	if len(b) == 0 {
+		return node.Configuration{}, nil
+	}
+	return node.DecodeConfiguration(b)
 }
 
 // RecordBytes is what the record at the start of b says about its length, header and all, if b has that much of it.
@@ -271,7 +287,7 @@ func (r Record) Met() (node.Acquaintance, error) {
 
 // Founding returns the body of a [KindFounding].
 func (r Record) Founding() (node.Configuration, error) {
-	c, err := node.DecodeConfiguration(r.Body)
+	c, err := configuration(r.Body)
 	if err != nil {
 		return node.Configuration{}, fmt.Errorf("%w: %v: %w", ErrRecord, r.Kind, err)
 	}
@@ -377,11 +393,11 @@ func (d *decoder) snapshot() node.SnapshotMeta {
 	if length := d.bytes(4); length != nil {
 		meta.Handle = string(d.bytes(uint64(binary.LittleEndian.Uint32(length))))
 	}
-	configuration, err := node.DecodeConfiguration(d.rest())
+	var err error
+	meta.Configuration, err = configuration(d.rest())
 	if err != nil && d.failed == nil {
 		d.failed = err
 	}
-	meta.Configuration = configuration
 	return meta
 }
 
