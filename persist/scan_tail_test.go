@@ -15,7 +15,8 @@ func withNewest() (*builder, builtBatch) {
 	b.fill(3)
 	b.rotate()
 	b.fill(2)
-	return b, b.write(entry(1, 20, 300), entry(1, 21, 6000), entry(1, 22, 3000), entry(1, 23, 11))
+	b.last += 4
+	return b, b.write(entry(1, b.last-3, 300), entry(1, b.last-2, 6000), entry(1, b.last-1, 3000), entry(1, b.last, 11))
 }
 
 // expectTorn wants the newest batch to be dropped as torn. What is in front of it is proven if its header can be read.

@@ -1,5 +1,5 @@
 // Package snapfile is the format of a snapshot's file: whose snapshot it is, and the state of the member's
-// machine. FORMAT-snapshot.md describes it byte by byte. In short:
+// machine. FORMAT.md in package persist describes it byte by byte. In short:
 //
 //	header   magic, version, length; store, salt, member, index, term, configuration; checksum
 //	chunk 0  checksum, 64 KiB of state
