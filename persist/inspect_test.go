@@ -104,6 +104,62 @@ func TestInspectionOfAStoreThatIsInUse(t *testing.T) {
 	must(t, s.Close())
 }
 
+func TestInspectionWhileSegmentsComeAndGo(t *testing.T) {
+	dir := t.TempDir()
+	opts := quiet()
+	opts.SegmentBytes, opts.inline = segmentBytesMin, false
+	s := mustOpen(t, dir, opts)
+	m := mustMember(t, s, "g", 1)
+	configuration := node.NewConfiguration(node.Member{ID: 1, Suffrage: node.Voter})
+	write := func(i node.Index) error {
+		if err := m.Log().Append(commands(1, i, i)); err != nil {
+			return err
+		}
+		if i%10 == 0 { // so that segments are released
+			meta := node.SnapshotMeta{Index: i - 1, Term: 1, ConfigurationIndex: 1, Configuration: configuration}
+			w, err := m.CreateSnapshot(meta)
+			if err != nil {
+				return err
+			}
+			if meta.Handle, err = w.Commit(); err != nil {
+				return err
+			}
+			if err := m.Log().Compact(meta, i-1); err != nil {
+				return err
+			}
+		}
+		synced := make(chan error, 1)
+		if m.Sync(uint64(i), func(_ uint64, err error) { synced <- err }) {
+			return nil
+		}
+		return <-synced
+	}
+	written := make(chan error)
+	go func() {
+		for i := node.Index(1); i < 400; i++ {
+			if err := write(i); err != nil {
+				written <- err
+				return
+			}
+		}
+		written <- nil
+	}()
+	for looks := 1; ; looks++ {
+		i, err := Inspect(dir)
+		if err != nil || !i.Sound() {
+			t.Errorf("look %d: got %v, %+v", looks, err, i)
+		}
+		select {
+		case err := <-written:
+			must(t, err)
+			must(t, m.Close())
+			must(t, s.Close())
+			return
+		default:
+		}
+	}
+}
+
 func TestInspectionFindsAllDamagesAndGoesOnBehindThem(t *testing.T) {
 	b := threeSegments()
 	for i, w := range []int{1, 4, 5} { // one in segment 1, two in segment 2
