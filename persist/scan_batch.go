@@ -170,7 +170,9 @@ func (c *cursor) readable(f *fault) []node.Incarnation {
 
 // damage makes the fault known as damage.
 func (c *cursor) damage(f *fault, because string) *damage {
-	return &damage{
-		file: c.segment.name, offset: c.offset, detail: f.detail + because, keys: c.readable(f), err: f.err,
+	detail := f.detail
+	if f.err != nil {
+		detail += ": " + f.err.Error()
 	}
+	return &damage{file: c.segment.name, offset: c.offset, detail: detail + because, keys: c.readable(f)}
 }

@@ -229,6 +229,9 @@ func TestANewerVersionIsRefusedAndNotCalledDamage(t *testing.T) {
 	if !errors.Is(o.err, ErrVersion) || !errors.Is(o.err, format.ErrVersion) || errors.Is(o.err, ErrDamaged) {
 		t.Errorf("got %v", o.err)
 	}
+	if _, err := inspect(&readFS{files: files}, testDir); !errors.Is(err, ErrVersion) {
+		t.Errorf("the inspection: got %v", err)
+	}
 	if !strings.Contains(o.err.Error(), segmentName(3)) || !strings.Contains(o.err.Error(), "version 2") {
 		t.Errorf("got %v", o.err)
 	}

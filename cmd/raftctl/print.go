@@ -143,8 +143,9 @@ func (p *printer) verdict(i *persist.Inspection) {
 	if i.Sound() {
 		p.line("sound: %s", counts)
 	} else {
-		p.line("not sound: %s can be read. What to do: keep a copy of %s, start with an empty directory in its place, "+
-			"and have the members removed and added again", counts, i.Dir)
+		p.line("not sound: %s, %s unreadable; read in spite of that: %s. What to do: keep a copy of %s, start with an empty directory "+
+			"in its place, and have the members removed and added again", count(len(i.Damages), "damage"),
+			count(len(i.Unreadable), "place"), counts, i.Dir)
 	}
 	_ = p.flush()
 }
