@@ -22,8 +22,8 @@ type droppedTail struct {
 	killed bool
 }
 
-// judge tells a torn tail from damage, for a fault in the newest segment that nothing in another segment vouches for. Both
-// are nil if the log ends there and nothing is behind it.
+// judge tells a torn tail from damage, for a fault in the newest segment that nothing in another segment vouches for.
+// Both are nil if the log ends there and nothing is behind it.
 func (c *cursor) judge(f *fault, bootID string) (*droppedTail, *damage, error) {
 	if f.certain {
 		return nil, c.damage(f, ""), nil

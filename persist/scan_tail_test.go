@@ -148,7 +148,7 @@ func TestSectorsThatAreLostUnderTheSameBootAreTorn(t *testing.T) {
 
 func TestGarbageUnderTheSameBootIsDamage(t *testing.T) {
 	b, newest := withNewest()
-	for at := newest.offset; at < newest.offset+newest.bytes; at += 3 {
+	for at := newest.offset; at < newest.offset+newest.bytes; at += 13 {
 		for _, bit := range []byte{1, 0x80} {
 			files := b.clone()
 			files[newest.file][at] ^= bit

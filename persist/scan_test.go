@@ -25,7 +25,10 @@ func threeSegments() *builder {
 }
 
 func TestAnEmptyDirectoryHoldsNoChain(t *testing.T) {
-	o := read(map[string][]byte{"LOCK": nil, "spare.wal": make([]byte, 8192), "x.wal": {1}, "00000000000000aG.wal": {1}, "snapshots": nil}, running)
+	o := read(map[string][]byte{
+		"LOCK": nil, "new-0.spare": make([]byte, 8192), "x.wal": {1}, "00000000000000aG.wal": {1}, "snapshots": nil,
+		"0000000000000000.wal": {1}, "ffffffffffffffff.wal": {1}, "000000000000000A.wal": {1}, "1.wal": {1},
+	}, running)
 	o.expect(t, nil, false)
 	if o.chain.next != 1 || o.chain.storeID != 0 || o.chain.void != nil {
 		t.Errorf("got %+v", o.chain)
@@ -37,7 +40,8 @@ func TestAllBatchesAreReadInOrder(t *testing.T) {
 	for _, boot := range []string{running, restarted, ""} {
 		o := read(b.clone(), boot)
 		o.expect(t, b.written, false)
-		if o.replayed.tail != nil || o.chain.void != nil || o.chain.missing != 0 || o.chain.next != 4 || o.chain.storeID != testStoreID {
+		if o.replayed.tail != nil || o.chain.void != nil || o.chain.missing != 0 || o.chain.next != 4 ||
+			o.chain.storeID != testStoreID {
 			t.Errorf("got tail %v, chain %+v", o.replayed.tail, o.chain)
 		}
 		if end := o.chain.segments[2].end; end != b.offset {
@@ -84,6 +88,9 @@ func TestASegmentComesIntoEffectWithItsFirstBatch(t *testing.T) {
 	})
 	t.Run("in the middle of it", func(t *testing.T) {
 		for cut := range again.bytes - 1 {
+			if cut > 1000 && cut%37 != 0 {
+				continue
+			}
 			files := maps.Clone(whole)
 			files[again.file] = slices.Clone(whole[again.file])
 			clear(files[again.file][again.offset+cut+1:])
@@ -412,7 +419,8 @@ func TestBatchesMayBeLargerThanTheWindow(t *testing.T) {
 func TestAHeaderThatAnnouncesMoreThanTheFileHasAllocatesNothing(t *testing.T) {
 	b := threeSegments()
 	h := format.BatchHeader{
-		PayloadBytes: 1 << 31, Sequence: b.at.Sequence + 1, Segment: 3, Offset: uint64(b.offset), Durable: b.at.Sequence, Previous: b.at.Chain,
+		PayloadBytes: 1 << 31, Sequence: b.at.Sequence + 1, Segment: 3, Offset: uint64(b.offset), Durable: b.at.Sequence,
+		Previous: b.at.Chain,
 	}
 	b.put(h, []byte("x"))
 	fsys := &readFS{files: b.files}

@@ -91,7 +91,9 @@ func TestDumpShowsRecordsAndNeverCommands(t *testing.T) {
 	if !strings.Contains(all, "bytes=4800 ") {
 		t.Errorf("the length of a command is not shown in\n%s", all)
 	}
-	for _, args := range [][]string{{"wal", "dump", dir, "-group", "b"}, {"-group=b", "wal", "dump", dir}, {"wal", "--group", "b", "dump", dir}} {
+	for _, args := range [][]string{
+		{"wal", "dump", dir, "-group", "b"}, {"-group=b", "wal", "dump", dir}, {"wal", "--group", "b", "dump", dir},
+	} {
 		code, one, errs := ctl(args...)
 		if code != exitSound || errs != "" || strings.Count(one, " entry ") != 8 || strings.Contains(one, " a/1 ") {
 			t.Errorf("%v: got %d, %q,\n%s", args, code, errs, one)

@@ -117,7 +117,8 @@ func (p *printer) faults(i *persist.Inspection) {
 		if t.SameBoot {
 			why = "it is being written, or a kill or a failed write has cut it off"
 		}
-		p.line("tail: %s offset=%d bytes=%d batch=%d: %s; the next to open the store drops it", t.File, t.Offset, t.Bytes, t.Sequence, why)
+		p.line("tail: %s offset=%d bytes=%d batch=%d: %s; the next to open the store drops it",
+			t.File, t.Offset, t.Bytes, t.Sequence, why)
 	}
 	for _, d := range i.Damages {
 		names := make([]string, len(d.Members))
