@@ -53,8 +53,8 @@ func (c *cursor) judge(f *fault, bootID string) (*droppedTail, *damage, error) {
 	return tail, nil, nil
 }
 
-// lookAhead looks for a header of a batch that was written when the one that should be here was durable. If there is none, it returns
-// the offset behind the last byte that is not zero.
+// lookAhead looks for a header of a batch that was written when the one that should be here was durable. If there is
+// none, it returns the offset behind the last byte that is not zero.
 func (c *cursor) lookAhead() (at int64, later *format.BatchHeader, end int64, err error) {
 	end, err = c.window.contentEnd(c.offset, func(offset int64, block []byte) bool {
 		if offset == c.offset {
