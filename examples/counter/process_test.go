@@ -236,7 +236,10 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 	took := time.Since(start)
 	p := startProcess(t, "1", "-dir", s.dir, "-increments", "100", "-kill-leader=false")
-	value, _ := s.goesOn(p)
+	value, ok := s.goesOn(p)
+	if !ok {
+		t.Fatalf("the last counter does not go on, and says %q", p.stderr.String())
+	}
 	want := fmt.Sprintf("%d on 3 of 3 members", value+100)
 	if got, _ := p.await("ok: 100 increments, value "); got != want || p.wait() != exitOK {
 		t.Errorf("at the end the value is %q, want %q; it says %q", got, want, p.stderr.String())
