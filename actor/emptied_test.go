@@ -80,7 +80,8 @@ func (g *diskGroup) spawn(id raft.ID, founders ...raft.Member) {
 	g.must(err)
 	pid, err := raft.Spawn(g.system, raft.Config{
 		Group: "g", ID: id, Members: founders, Store: store, Transport: g.transport, Logger: hclog.NewNullLogger(),
-		TickInterval: 10 * time.Millisecond, HeartbeatInterval: 20 * time.Millisecond, ElectionTimeout: 200 * time.Millisecond,
+		TickInterval: 10 * time.Millisecond, HeartbeatInterval: 20 * time.Millisecond,
+		ElectionTimeout: 200 * time.Millisecond,
 	}, &tally{})
 	g.must(err)
 	g.stores[id], g.pids[id] = store, pid

@@ -44,11 +44,12 @@ func checkDirectory(dir string, members int) (founded bool, err error) {
 	slices.Sort(extra)
 	switch {
 	case len(extra) > 0:
-		return false, wrongFlag{fmt.Errorf("-members is %d, but %s also has the directories of members %s: give the number of the first "+
-			"run there, or another directory", members, dir, strings.Join(extra, ", "))}
+		return false, wrongFlag{fmt.Errorf("-members is %d, but %s also has the directories of members %s: "+
+			"give the number of the first run there, or another directory", members, dir, strings.Join(extra, ", "))}
 	case len(missing) > 0:
-		return false, wrongFlag{fmt.Errorf("-members is %d, but %s has no directories of members %s: give the number of the first run "+
-			"there, put back what is missing, or give another directory", members, dir, strings.Join(missing, ", "))}
+		return false, wrongFlag{fmt.Errorf("-members is %d, but %s has no directories of members %s: "+
+			"give the number of the first run there, put back what is missing, or give another directory",
+			members, dir, strings.Join(missing, ", "))}
 	}
 	return founded, nil
 }
@@ -60,8 +61,9 @@ func wrongDir(dir string, err error) error {
 // ledger is a file with the least value that the counter must have: that of the beginning of the newest run, and
 // one more for each increment that was acknowledged since.
 //
-// Each entry is a write without a sync. What was written is still there after this process has been killed, so a run
-// can prove that nothing was lost by that. After a loss of power the file may be older than the counter, and proves less.
+// Each entry is a write without a sync. What was written is still there after this process has been killed, so a
+// run can prove that nothing was lost by that. After a loss of power the file may be older than the counter, and
+// proves less.
 type ledger struct {
 	mu    sync.Mutex
 	file  *os.File
@@ -78,8 +80,8 @@ func openLedger(dir string) (*ledger, error) {
 	l := &ledger{}
 	if len(text) > 0 {
 		if l.least, err = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64); err != nil {
-			return nil, fmt.Errorf("%s holds %q, and not a number: a run writes nothing else there, so what earlier runs were told cannot be "+
-				"checked; remove the file to go on without that", name, text)
+			return nil, fmt.Errorf("%s holds %q, and not a number: what earlier runs were told cannot be checked; "+
+				"to go on without that, empty the file", name, text)
 		}
 	}
 	if l.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o600); err != nil {
@@ -93,7 +95,8 @@ func (l *ledger) begin(value uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if value < l.least {
-		return fmt.Errorf("acknowledged increments are lost: the value is %d, and earlier runs were told of %d", value, l.least)
+		return fmt.Errorf("acknowledged increments are lost: the value is %d, and earlier runs were told of %d",
+			value, l.least)
 	}
 	l.least = value
 	return l.write()

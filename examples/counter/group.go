@@ -43,8 +43,8 @@ func inMemory(members int) *group {
 	return g
 }
 
-// inDirectory makes a group of members that each have an actor system, and a store below a directory. It could as well
-// be one process for each of them, but for the transport.
+// inDirectory makes a group of members that each have an actor system, and a store below a directory. Each could as
+// well be a process, but for the transport.
 func inDirectory(dir string, members int, logger hclog.Logger) (*group, error) {
 	founded, err := checkDirectory(dir, members)
 	if err != nil {
@@ -77,8 +77,8 @@ func openStore(dir string, id raft.ID, founded bool, logger hclog.Logger) (*pers
 	case err != nil:
 		return nil, fmt.Errorf("opening the store of member %d: %w", id, err)
 	case founded && len(store.Members()) == 0:
-		err := fmt.Errorf("%s is empty, but member %d has been in use: a member that has lost what it had stored cannot go on as if it "+
-			"had not; put the directory back, or begin anew in another one than %s", own, id, dir)
+		err := fmt.Errorf("%s is empty, but member %d has been in use: a member that has lost what it had stored cannot go on "+
+			"as if it had not; put the directory back, or begin anew in another one than %s", own, id, dir)
 		return nil, errors.Join(err, store.Close())
 	}
 	return store, nil
@@ -116,7 +116,8 @@ func (g *group) start(logger hclog.Logger) error {
 			Group: "counter", ID: m.id, Members: founders, Store: m.store, Transport: transport, Logger: logger,
 		}, &counter{})
 		if errors.Is(err, raft.ErrFounding) {
-			return wrongFlag{fmt.Errorf("-members is %d, and is to be what it was at the first run in this directory: %w", len(founders), err)}
+			return wrongFlag{fmt.Errorf("-members is %d, and is to be what it was at the first run in this directory: %w",
+				len(founders), err)}
 		}
 		if err != nil {
 			return err

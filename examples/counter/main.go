@@ -71,11 +71,11 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("counter", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.IntVar(&o.members, "members", 3, "how many members the group has, from 1 to 9")
+	flags.IntVar(&o.members, "members", 3, "how many members the group has, from 1 to 9; in a directory always as many")
 	flags.IntVar(&o.increments, "increments", 10000, "how many increments to propose")
 	flags.BoolVar(&o.killLeader, "kill-leader", true, "stop the leader half-way, if there are 3 members or more")
-	flags.StringVar(&o.dir, "dir", "", "keep the log of member 1 in `DIR`/1 and so on, and go on from what an earlier run has left there,\n"+
-		"also if it was killed; without it everything is in memory")
+	flags.StringVar(&o.dir, "dir", "", "keep the log of member 1 in `DIR`/1 and so on, and go on from what an earlier run\n"+
+		"has left there, also if it was killed; without it everything is in memory")
 	level := flags.String("log", "off", "how much the members log: off, error, warn, info, debug or trace")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -162,9 +162,9 @@ func (l *load) carryOut(ctx context.Context, o options, stdout io.Writer, reign 
 	return judge(base, int64(o.increments), l.acknowledged.Load(), value, len(live))
 }
 
-// goOn returns the value from which the load goes on: that which an earlier run has left in the directory, if there is
-// one. All that earlier runs have proposed is decided by then: the leader that answers has committed what stands in its
-// log, and what is not in there never will be.
+// goOn returns the value from which the load goes on: that which an earlier run has left in the directory, if there
+// is one. All that earlier runs have proposed is decided by then: the leader that answers has committed what stands in
+// its log, and what is not in there never will be.
 func (l *load) goOn(ctx context.Context, dir string, stdout io.Writer) (uint64, error) {
 	if dir == "" {
 		return 0, nil
@@ -185,7 +185,9 @@ func (l *load) goOn(ctx context.Context, dir string, stdout io.Writer) (uint64, 
 
 // follow shows progress, and stops the leader half-way if it is to, until the load is over. It returns the members
 // that are left.
-func (l *load) follow(ctx context.Context, o options, over <-chan struct{}, stdout io.Writer) (live []*member, err error) {
+func (l *load) follow(
+	ctx context.Context, o options, over <-chan struct{}, stdout io.Writer,
+) (live []*member, err error) {
 	show := func() {
 		fmt.Fprintf(stdout, "%d of %d increments proposed\n", l.acknowledged.Load(), o.increments)
 	}

@@ -228,7 +228,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
-	t.Logf("again, with the same draws: go test ./examples/counter -run TestKilledAtAnyMoment -v -rounds %d -seed %d", *rounds, *seed)
+	t.Logf("again, with the same draws: go test ./examples/counter -run TestKilledAtAnyMoment -v -rounds %d -seed %d",
+		*rounds, *seed)
 	s.random = rand.New(rand.NewPCG(*seed, 0))
 	start := time.Now()
 	for range *rounds {
@@ -248,8 +249,9 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	for _, d := range s.opened {
 		opening += d
 	}
-	t.Logf("%d rounds in %v, killed %v, %d torn ends dropped; %d acknowledged, none lost; opening and electing took %v on average",
-		*rounds, took.Round(time.Millisecond), s.killed, s.dropped, s.least, (opening / time.Duration(len(s.opened))).Round(time.Millisecond))
+	t.Logf("%d rounds in %v: killed %v; %d torn ends dropped; %d acknowledged, none lost",
+		*rounds, took.Round(time.Millisecond), s.killed, s.dropped, s.least)
+	t.Logf("opening and electing took %v on average", (opening / time.Duration(len(s.opened))).Round(time.Millisecond))
 }
 
 // On a full disk the members fail, and say so. What was acknowledged is there when there is room again.
