@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,8 +19,11 @@ const (
 
 // load is a number of increments, shared by those who propose them.
 type load struct {
-	system  *actor.ActorSystem
-	members []*actor.PID
+	group *group
+	// ledger takes note of what is acknowledged, if the group has a directory.
+	ledger *ledger
+	// fail ends the run, for a reason that is not about one increment.
+	fail context.CancelCauseFunc
 	// left is how many nobody has begun yet.
 	left atomic.Int64
 	// acknowledged is how many have been counted.
@@ -29,31 +31,34 @@ type load struct {
 
 	mu        sync.Mutex
 	latencies []time.Duration // guarded by mu
-	err       error           // guarded by mu; the first that is not about one increment
 	running   sync.WaitGroup
 }
 
-func newLoad(system *actor.ActorSystem, members []*actor.PID, increments int) *load {
-	l := &load{system: system, members: members, latencies: make([]time.Duration, 0, min(increments, 1<<20))}
+func newLoad(g *group, increments int, fail context.CancelCauseFunc) *load {
+	l := &load{group: g, fail: fail, latencies: make([]time.Duration, 0, min(increments, 1<<20))}
 	l.left.Store(int64(increments))
 	return l
 }
 
 // run proposes from goroutines and from actors until all increments have ended, or ctx has.
-func (l *load) run(ctx context.Context) error {
-	client := raft.NewClient(l.system, l.members...)
+func (l *load) run(ctx context.Context) {
+	client := raft.NewClient(l.group.clients, l.group.pids()...)
 	defer client.Close()
 	for range goroutines {
 		l.running.Go(func() { l.propose(ctx, client) })
 	}
 	for i := range actors {
 		l.running.Add(1)
-		l.system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
-			return &proposer{load: l, stop: ctx, members: l.members, next: i}
+		l.group.clients.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
+			return &proposer{load: l, stop: ctx, members: l.group.pids(), next: i}
 		}))
 	}
 	l.running.Wait()
-	return errors.Join(l.failure(), ctx.Err())
+	if l.ledger != nil {
+		if err := l.ledger.close(); err != nil {
+			l.fail(err)
+		}
+	}
 }
 
 // begin takes the next increment, if there is one.
@@ -61,24 +66,16 @@ func (l *load) begin() bool { return l.left.Add(-1) >= 0 }
 
 // end notes that an increment has been counted.
 func (l *load) end(took time.Duration) {
+	if l.ledger != nil {
+		if err := l.ledger.add(); err != nil {
+			l.fail(err)
+			return
+		}
+	}
 	l.mu.Lock()
 	l.latencies = append(l.latencies, took)
 	l.mu.Unlock()
 	l.acknowledged.Add(1)
-}
-
-func (l *load) fail(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err == nil {
-		l.err = err
-	}
-}
-
-func (l *load) failure() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err
 }
 
 // propose is how a goroutine does it: by a client, which opens a session, and retries.

@@ -1,5 +1,6 @@
 // Command counter runs a replicated counter: some members in one process, increments proposed from
-// goroutines and actors at once, and a check that each acknowledged one is counted exactly once.
+// goroutines and actors at once, and a check that each acknowledged one is counted exactly once. In a directory, with
+// -dir, a run goes on from what the one before it has left there, however that has ended.
 package main
 
 import (
@@ -9,11 +10,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 
@@ -33,8 +32,10 @@ const (
 // options are the flags.
 type options struct {
 	members, increments int
-	killLeader          bool
-	level               hclog.Level
+	// dir is where the members keep their logs. Empty: in memory.
+	dir        string
+	killLeader bool
+	level      hclog.Level
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -54,19 +55,27 @@ func run(args []string, stdout, stderr io.Writer) int {
 	verdict, err := count(ctx, o, stdout, stderr)
 	if err != nil {
 		fmt.Fprintln(stderr, "counter:", err)
+		if errors.As(err, new(wrongFlag)) {
+			return exitUsage
+		}
 		return exitFailed
 	}
 	fmt.Fprintln(stdout, verdict)
 	return exitOK
 }
 
+// wrongFlag is a flag that does not fit what is in the directory.
+type wrongFlag struct{ error }
+
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("counter", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.IntVar(&o.members, "members", 3, "how many members the group has, from 1 to 9")
+	flags.IntVar(&o.members, "members", 3, "how many members the group has, from 1 to 9; in a directory always as many")
 	flags.IntVar(&o.increments, "increments", 10000, "how many increments to propose")
 	flags.BoolVar(&o.killLeader, "kill-leader", true, "stop the leader half-way, if there are 3 members or more")
+	flags.StringVar(&o.dir, "dir", "", "keep the log of member 1 in `DIR`/1 and so on, and go on from what an earlier run\n"+
+		"has left there, also if it was killed; without it everything is in memory")
 	level := flags.String("log", "off", "how much the members log: off, error, warn, info, debug or trace")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -89,139 +98,163 @@ func parse(args []string, stderr io.Writer) (options, error) {
 }
 
 // count runs the group and the load, and returns the last line, if all is well.
-func count(ctx context.Context, o options, stdout, stderr io.Writer) (string, error) {
-	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.DiscardHandler)
-	}))
-	defer system.Shutdown()
-	reign := watchLeaders(system)
-	members, err := spawn(system, o, stderr)
+func count(ctx context.Context, o options, stdout, stderr io.Writer) (verdict string, err error) {
+	logger := hclog.New(&hclog.LoggerOptions{Name: "counter", Level: o.level, Output: stderr})
+	g, err := newGroup(o, logger)
 	if err != nil {
 		return "", err
 	}
-	defer stopAll(system, members)
-
-	start := time.Now()
-	load := newLoad(system, members, o.increments)
-	done := make(chan error, 1)
-	go func() { done <- load.run(ctx) }()
-	live, err := follow(ctx, o, load, done, stdout)
-	if ctx.Err() != nil {
-		return "", fmt.Errorf("interrupted after %d of %d increments", load.acknowledged.Load(), o.increments)
+	defer func() {
+		if closed := g.close(); err == nil && closed != nil {
+			verdict, err = "", closed
+		}
+	}()
+	running, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	reign := watch(g.systems(), fail)
+	if err := g.start(logger); err != nil {
+		return "", err
 	}
+	load := newLoad(g, o.increments, fail)
+	verdict, err = load.carryOut(running, o, stdout, reign)
+	switch {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("interrupted after %d of %d increments", load.acknowledged.Load(), o.increments)
+	case running.Err() != nil:
+		return "", context.Cause(running)
+	}
+	return verdict, err
+}
+
+// newGroup makes the group that the flags ask for.
+func newGroup(o options, logger hclog.Logger) (*group, error) {
+	if o.dir == "" {
+		return inMemory(o.members), nil
+	}
+	return inDirectory(o.dir, o.members, logger)
+}
+
+// carryOut proposes all increments, and returns the last line.
+func (l *load) carryOut(ctx context.Context, o options, stdout io.Writer, reign *leaders) (string, error) {
+	start := time.Now()
+	base, err := l.goOn(ctx, o.dir, stdout)
 	if err != nil {
+		return "", err
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		l.run(ctx)
+	}()
+	live, err := l.follow(ctx, o, over, stdout)
+	if err != nil {
+		l.fail(err)
+		<-over
 		return "", err
 	}
 	took := time.Since(start)
-	value, err := readEverywhere(ctx, system, live)
+	value, err := readEverywhere(ctx, l.group.clients, live)
 	if err != nil {
 		return "", err
 	}
 	reign.report(stdout)
-	load.report(stdout, took)
-	return judge(int64(o.increments), load.acknowledged.Load(), value, len(live))
+	l.report(stdout, took)
+	return judge(base, int64(o.increments), l.acknowledged.Load(), value, len(live))
 }
 
-// spawn starts the members, all in this actor system.
-func spawn(system *actor.ActorSystem, o options, stderr io.Writer) ([]*actor.PID, error) {
-	logger := hclog.New(&hclog.LoggerOptions{Name: "counter", Level: o.level, Output: stderr})
-	store, transport := raft.NewMemoryStore(), raft.NewMemoryTransport()
-	var founders []raft.Member
-	for i := range o.members {
-		founders = append(founders, raft.Member{ID: raft.ID(i + 1)})
+// goOn returns the value from which the load goes on: that which an earlier run has left in the directory, if there
+// is one. All that earlier runs have proposed is decided by then: the leader that answers has committed what stands in
+// its log, and what is not in there never will be.
+func (l *load) goOn(ctx context.Context, dir string, stdout io.Writer) (uint64, error) {
+	if dir == "" {
+		return 0, nil
 	}
-	var members []*actor.PID
-	for _, m := range founders {
-		pid, err := raft.Spawn(system, raft.Config{
-			Group: "counter", ID: m.ID, Members: founders, Store: store, Transport: transport, Logger: logger,
-		}, &counter{})
-		if err != nil {
-			stopAll(system, members)
-			return nil, err
-		}
-		members = append(members, pid)
+	value, err := readEverywhere(ctx, l.group.clients, l.group.members)
+	if err != nil {
+		return 0, err
 	}
-	return members, nil
+	if l.ledger, err = openLedger(dir); err != nil {
+		return 0, err
+	}
+	if err := l.ledger.begin(value); err != nil {
+		return 0, errors.Join(err, l.ledger.close())
+	}
+	fmt.Fprintf(stdout, "going on from %d\n", value)
+	return value, nil
 }
 
-func stopAll(system *actor.ActorSystem, members []*actor.PID) {
-	for _, pid := range members {
-		_ = system.Root.StopFuture(pid).Wait()
-	}
-}
-
-// follow shows progress, and stops the leader half-way if it is to, until the load has ended or ctx has. It returns the
-// members that are left.
-func follow(ctx context.Context, o options, load *load, done <-chan error, stdout io.Writer) (live []*actor.PID, err error) {
+// follow shows progress, and stops the leader half-way if it is to, until the load is over. It returns the members
+// that are left.
+func (l *load) follow(
+	ctx context.Context, o options, over <-chan struct{}, stdout io.Writer,
+) (live []*member, err error) {
 	show := func() {
-		fmt.Fprintf(stdout, "%d of %d increments proposed\n", load.acknowledged.Load(), o.increments)
+		fmt.Fprintf(stdout, "%d of %d increments proposed\n", l.acknowledged.Load(), o.increments)
 	}
 	progress, look := time.NewTicker(500*time.Millisecond), time.NewTicker(time.Millisecond)
 	defer progress.Stop()
 	defer look.Stop()
-	live = load.members
+	live = l.group.members
 	kill := o.killLeader && o.members >= 3 // of fewer the rest would be no majority
-	for kill || done != nil {
+	for kill || over != nil {
 		select {
-		case err := <-done:
-			if show(); err != nil {
-				return nil, err
-			}
-			done = nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		case <-over:
+			show()
+			over = nil
 		case <-progress.C:
 			show()
 		case <-look.C:
-			if !kill || load.acknowledged.Load() < int64(o.increments/2) {
+			if !kill || l.acknowledged.Load() < int64(o.increments/2) {
 				continue
 			}
-			if live, err = stopLeader(ctx, load, stdout); err != nil {
+			if live, err = l.stopLeader(ctx, stdout); err != nil {
 				return nil, err
 			}
-			kill = len(live) == len(load.members)
+			kill = len(live) == len(l.group.members)
 		}
 	}
-	return live, nil
+	return live, ctx.Err()
 }
 
 // stopLeader stops the member that leads, if one does, and returns the others.
-func stopLeader(ctx context.Context, load *load, stdout io.Writer) ([]*actor.PID, error) {
-	client := raft.NewClient(load.system, load.members...)
+func (l *load) stopLeader(ctx context.Context, stdout io.Writer) ([]*member, error) {
+	client := raft.NewClient(l.group.clients, l.group.pids()...)
 	defer client.Close()
-	for i, pid := range load.members {
-		status, err := client.Status(ctx, pid)
+	for i, m := range l.group.members {
+		status, err := client.Status(ctx, m.pid)
 		if err != nil {
 			return nil, err
 		}
 		if status.Role != raft.Status_LEADER {
 			continue
 		}
-		fmt.Fprintf(stdout, "stopping the leader, member %d, after %d increments\n", status.Id, load.acknowledged.Load())
-		if err := load.system.Root.StopFuture(pid).Wait(); err != nil {
-			return nil, fmt.Errorf("stopping member %d: %w", status.Id, err)
+		fmt.Fprintf(stdout, "stopping the leader, member %d, after %d increments\n", m.id, l.acknowledged.Load())
+		if err := m.stop(); err != nil {
+			return nil, err
 		}
-		return slices.Delete(slices.Clone(load.members), i, i+1), nil
+		return slices.Delete(slices.Clone(l.group.members), i, i+1), nil
 	}
-	return load.members, nil
+	return l.group.members, nil
 }
 
 // readEverywhere reads the value, linearizably, through every live member, and checks that it is the
 // same.
-func readEverywhere(ctx context.Context, system *actor.ActorSystem, live []*actor.PID) (uint64, error) {
+func readEverywhere(ctx context.Context, system *actor.ActorSystem, live []*member) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var value uint64
-	for i, pid := range live {
-		client := raft.NewClient(system, pid)
+	for i, m := range live {
+		client := raft.NewClient(system, m.pid)
 		answer, err := client.Query(ctx, nil)
 		client.Close()
 		if err != nil {
-			return 0, fmt.Errorf("reading through %s: %w", pid.Id, err)
+			return 0, fmt.Errorf("reading through member %d: %w", m.id, err)
 		}
 		read := binary.BigEndian.Uint64(answer.Data)
 		if i > 0 && read != value {
-			return 0, fmt.Errorf("%s has the value %d, and %s has %d", pid.Id, read, live[0].Id, value)
+			return 0, fmt.Errorf("member %d has the value %d, and member %d has %d", m.id, read, live[0].id, value)
 		}
 		value = read
 	}
@@ -229,57 +262,10 @@ func readEverywhere(ctx context.Context, system *actor.ActorSystem, live []*acto
 }
 
 // judge returns the last line, or says what is wrong.
-func judge(increments, acknowledged int64, value uint64, live int) (string, error) {
-	if acknowledged != increments || value != uint64(increments) {
-		return "", fmt.Errorf("%d increments were proposed and %d acknowledged, but the value is %d", increments, acknowledged, value)
+func judge(base uint64, increments, acknowledged int64, value uint64, live int) (string, error) {
+	if acknowledged != increments || value != base+uint64(increments) {
+		return "", fmt.Errorf("%d increments were proposed and %d acknowledged, but the value is %d, and was %d before",
+			increments, acknowledged, value, base)
 	}
 	return fmt.Sprintf("ok: %d increments, value %d on %d of %d members", increments, value, live, live), nil
-}
-
-// leaders notes who led which term.
-type leaders struct {
-	mu    sync.Mutex
-	terms map[raft.Term]raft.ID // guarded by mu
-}
-
-func watchLeaders(system *actor.ActorSystem) *leaders {
-	l := &leaders{terms: map[raft.Term]raft.ID{}}
-	system.EventStream.Subscribe(func(event any) {
-		if e, ok := event.(*raft.LeaderChanged); ok && e.Leader != 0 {
-			l.mu.Lock()
-			l.terms[e.Term] = e.Leader
-			l.mu.Unlock()
-		}
-	})
-	return l
-}
-
-func (l *leaders) report(w io.Writer) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	terms := make([]raft.Term, 0, len(l.terms))
-	for term := range l.terms {
-		terms = append(terms, term)
-	}
-	slices.Sort(terms)
-	for _, term := range terms {
-		fmt.Fprintf(w, "term %d: led by member %d\n", term, l.terms[term])
-	}
-}
-
-// report prints throughput and latency.
-func (l *load) report(w io.Writer, took time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.latencies) == 0 {
-		return
-	}
-	slices.Sort(l.latencies)
-	percentile := func(p int) time.Duration {
-		return l.latencies[(len(l.latencies)-1)*p/100].Round(time.Microsecond)
-	}
-	fmt.Fprintf(w, "%.0f increments per second from %d goroutines and %d actors, the first election included\n",
-		float64(len(l.latencies))/took.Seconds(), goroutines, actors)
-	fmt.Fprintf(w, "latency: p50 %v, p90 %v, p99 %v, max %v\n",
-		percentile(50), percentile(90), percentile(99), percentile(100))
 }

@@ -63,6 +63,30 @@ func TestWrongFlagsAreNamed(t *testing.T) {
 	}
 }
 
+// mustRun runs the counter, and wants that last line.
+func mustRun(t *testing.T, want string, args ...string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if code := run(args, &stdout, &stderr); code != exitOK {
+		t.Fatalf("exit code %d, want %d; it says %q", code, exitOK, stderr.String())
+	}
+	if got := lastLine(stdout.String()); got != want {
+		t.Fatalf("the last line is %q, want %q", got, want)
+	}
+}
+
+// mustFail runs the counter, and wants that exit code and a word of why.
+func mustFail(t *testing.T, code int, want string, args ...string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if got := run(args, &stdout, &stderr); got != code {
+		t.Errorf("exit code %d, want %d", got, code)
+	}
+	if !strings.Contains(stderr.String(), want) {
+		t.Errorf("it says %q, want %q", stderr.String(), want)
+	}
+}
+
 // Whoever has had enough is told how far it was, whenever that is.
 func TestAnInterruptSaysHowFarItWas(t *testing.T) {
 	for name, kill := range map[string]bool{"before the leader is stopped": true, "with the leader spared": false} {
@@ -89,14 +113,16 @@ func (c cancelling) Write(p []byte) (int, error) {
 // A value that is not what was proposed is never called ok.
 func TestJudge(t *testing.T) {
 	for name, c := range map[string]struct {
+		base         uint64
 		acknowledged int64
 		value        uint64
 		ok           bool
 	}{
-		"exact": {10, 10, true}, "lost": {10, 9, false}, "twice": {10, 11, false}, "not acknowledged": {9, 10, false},
+		"exact": {0, 10, 10, true}, "lost": {0, 10, 9, false}, "twice": {0, 10, 11, false}, "not acknowledged": {0, 9, 10, false},
+		"exact later": {5, 10, 15, true}, "lost later": {5, 10, 14, false}, "twice later": {5, 10, 16, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if line, err := judge(10, c.acknowledged, c.value, 2); (err == nil) != c.ok {
+			if line, err := judge(c.base, 10, c.acknowledged, c.value, 2); (err == nil) != c.ok {
 				t.Errorf("got %q, %v, want ok: %v", line, err, c.ok)
 			}
 		})

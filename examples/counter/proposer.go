@@ -31,6 +31,8 @@ type retry struct{}
 func (p *proposer) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
+		self, root := ctx.Self(), ctx.ActorSystem().Root
+		context.AfterFunc(p.stop, func() { root.Send(self, retry{}) }) // which finds that it is time to stop
 		p.begin(ctx)
 	case *raft.SessionOpened:
 		p.session, p.sequence = m.Session, 1
