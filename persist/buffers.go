@@ -7,14 +7,44 @@ import (
 )
 
 // Buffers that are large are shared by all members, in sizes that are powers of two: a burst of one member does not
-// hold memory for ever, and the next one need not allocate it again.
+// hold memory for ever, and the next one need not have it made again.
 const (
-	ownBytesMax   = 64 << 10 // what a member keeps for itself
-	sharedBitsMin = 17
-	sharedBitsMax = 27
+	ownBytesMin    = 256      // what a member's buffer begins with
+	ownBytesMax    = 4 << 10  // what a member keeps for itself
+	sharedBytesMax = 16 << 20 // what is kept of each size
+	sharedBitsMin  = 13
+	sharedBitsMax  = 26
 )
 
-var sharedBuffers [sharedBitsMax + 1]sync.Pool
+var shared [sharedBitsMax + 1]freeList
+
+// A freeList keeps buffers of one size. Unlike a sync.Pool it outlives a collection: new memory costs more than all
+// else that is done with it.
+type freeList struct {
+	mu   sync.Mutex
+	free [][]byte // guarded by mu
+}
+
+func (l *freeList) get() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := len(l.free) - 1
+	if last < 0 {
+		return nil
+	}
+	b := l.free[last]
+	l.free[last] = nil
+	l.free = l.free[:last]
+	return b
+}
+
+func (l *freeList) put(b []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.free) == 0 || len(l.free)*cap(b) < sharedBytesMax {
+		l.free = append(l.free, b)
+	}
+}
 
 // grow returns b with room for n more bytes.
 func grow(b []byte, n int) []byte {
@@ -24,26 +54,25 @@ func grow(b []byte, n int) []byte {
 	}
 	class := max(bits.Len(uint(need-1)), sharedBitsMin)
 	if need <= ownBytesMax || class > sharedBitsMax {
-		return slices.Grow(b, n)
+		return slices.Grow(b, max(n, ownBytesMin-len(b)))
 	}
-	larger, _ := sharedBuffers[class].Get().(*[]byte)
+	larger := shared[class].get()
 	if larger == nil {
-		made := make([]byte, 0, 1<<class)
-		larger = &made
+		larger = make([]byte, 0, 1<<class)
 	}
-	grown := append((*larger)[:0], b...)
+	larger = append(larger[:0], b...)
 	giveBack(b)
-	return grown
+	return larger
 }
 
 // giveBack returns what of b may be kept: nothing if it is large, and shared from now on.
 func giveBack(b []byte) []byte {
-	if cap(b) <= ownBytesMax {
+	class := bits.Len(uint(max(cap(b), 1) - 1))
+	switch {
+	case cap(b) <= ownBytesMax:
 		return b[:0]
-	}
-	if class := bits.Len(uint(cap(b) - 1)); class <= sharedBitsMax && cap(b) == 1<<class {
-		shared := b
-		sharedBuffers[class].Put(&shared)
+	case class >= sharedBitsMin && class <= sharedBitsMax && cap(b) == 1<<class:
+		shared[class].put(b)
 	}
 	return nil
 }

@@ -109,20 +109,13 @@ func (m *member) collect() int {
 	return len(m.writing.records)
 }
 
-// waiting is how long what has been handed over is.
-func (m *member) waiting() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.pending.records)
-}
-
 // settle takes over what has been written at a place, and is durable. The writer calls it.
 func (m *member) settle(at place) (effects, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var e effects
 	for rest := m.writing.records; len(rest) > 0; {
-		r, after, err := format.Next(rest)
+		r, after, err := format.Split(rest)
 		if err == nil {
 			err = e.apply(&m.state, r, at)
 		}

@@ -16,12 +16,14 @@ func (s *Store) enqueue(m *member) {
 	if err == nil {
 		s.queue = append(s.queue, m)
 	}
+	first := len(s.queue) == 1
 	s.mu.Unlock()
-	if err != nil {
+	switch {
+	case err != nil:
 		m.fail(err)
-		return
+	case first:
+		s.nudge()
 	}
-	s.nudge()
 }
 
 func (s *Store) nudge() {
@@ -99,7 +101,7 @@ func (s *Store) commit() bool {
 	return true
 }
 
-// take takes what members have handed over, as much as goes into one batch, but that of one member at least.
+// take takes what members have handed over, until it is enough for one batch.
 func (s *Store) take() bool {
 	s.mu.Lock()
 	s.backlog = append(s.backlog, s.queue...)
@@ -108,7 +110,7 @@ func (s *Store) take() bool {
 	s.mu.Unlock()
 	bytes := 0
 	for _, m := range s.backlog {
-		if len(s.taken) > 0 && bytes+m.waiting() > s.opts.BatchBytesMax {
+		if bytes >= s.opts.BatchBytesMax {
 			break
 		}
 		bytes += m.collect()

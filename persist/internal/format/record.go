@@ -222,17 +222,22 @@ func RecordBytes(b []byte) (int64, bool) {
 	return int64(binary.LittleEndian.Uint32(b[4:])) + RecordHeaderBytes, true
 }
 
-// Next parses the record at the start of b, and returns what follows it.
+// Next verifies and parses the record at the start of b, and returns what follows it.
 func Next(b []byte) (Record, []byte, error) {
+	if length, ok := RecordBytes(b); ok && length <= int64(len(b)) && Checksum(b[4:length]) != binary.LittleEndian.Uint32(b) {
+		return Record{}, nil, ErrChecksum
+	}
+	return Split(b)
+}
+
+// Split is [Next] for what is known to be as it was written: it does not look at the checksum.
+func Split(b []byte) (Record, []byte, error) {
 	length, ok := RecordBytes(b)
 	if !ok {
 		return Record{}, nil, fmt.Errorf("%w: %d bytes are no header", ErrRecord, len(b))
 	}
 	if length > int64(len(b)) {
 		return Record{}, nil, fmt.Errorf("%w: its length is %d, and %d bytes are left", ErrRecord, length, len(b))
-	}
-	if Checksum(b[4:length]) != binary.LittleEndian.Uint32(b) {
-		return Record{}, nil, ErrChecksum
 	}
 	if b[9] != 0 || b[10] != 0 || b[11] != 0 {
 		return Record{}, nil, fmt.Errorf("%w: reserved bytes are set", ErrRecord)
@@ -252,13 +257,15 @@ func (r Record) Member() (Member, error) {
 
 // Entry returns the body of a [KindEntry]. The data is part of the body.
 func (r Record) Entry() (node.Entry, error) {
-	d := decoder{b: r.Body}
-	e := node.Entry{Index: node.Index(d.uint()), Term: node.Term(d.uint())}
-	if kind := d.bytes(1); len(kind) == 1 {
-		e.Kind = node.EntryKind(kind[0])
+	if len(r.Body) < EntryHeaderBytes {
+		return node.Entry{}, fmt.Errorf("%w: %v: it is too short", ErrRecord, r.Kind)
 	}
-	e.Data = d.rest()
-	return e, d.err(r.Kind)
+	return node.Entry{
+		Index: node.Index(binary.LittleEndian.Uint64(r.Body)),
+		Term:  node.Term(binary.LittleEndian.Uint64(r.Body[8:])),
+		Kind:  node.EntryKind(r.Body[16]),
+		Data:  r.Body[EntryHeaderBytes:],
+	}, nil
 }
 
 // Truncate returns the body of a [KindTruncate].
