@@ -49,8 +49,8 @@ func benchStore(b *testing.B) *Store {
 	return s
 }
 
-// A load keeps so many writes under way, each an entry and a sync, and issues the next when one is done.
-type load struct {
+// A benchLoad keeps so many writes under way, each an entry and a sync, and issues the next when one is done.
+type benchLoad struct {
 	members []*benchMember
 	data    []byte
 
@@ -64,7 +64,7 @@ type load struct {
 }
 
 type benchMember struct {
-	load    *load
+	load    *benchLoad
 	storage node.Storage
 	next    node.Index
 	synced  uint64 // guarded by load.mu
@@ -72,9 +72,9 @@ type benchMember struct {
 	report  func(uint64, error)
 }
 
-func newLoad(b *testing.B, s *Store, members, writes, bytes int) *load {
+func newLoad(b *testing.B, s *Store, members, writes, bytes int) *benchLoad {
 	b.Helper()
-	l := &load{data: make([]byte, bytes)}
+	l := &benchLoad{data: make([]byte, bytes)}
 	l.done = sync.NewCond(&l.mu)
 	for i := range members {
 		storage, err := s.Open("bench", node.ID(i+1))
@@ -118,7 +118,7 @@ func (m *benchMember) write(b *testing.B) {
 }
 
 // run does n writes, and waits for all.
-func (l *load) run(b *testing.B, n int) {
+func (l *benchLoad) run(b *testing.B, n int) {
 	var issue []*benchMember
 	issued := 0
 	for issued < n {
@@ -139,7 +139,7 @@ func (l *load) run(b *testing.B, n int) {
 }
 
 // await returns members of which writes are done, in the place of spent.
-func (l *load) await(b *testing.B, spent []*benchMember) []*benchMember {
+func (l *benchLoad) await(b *testing.B, spent []*benchMember) []*benchMember {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.ready) == 0 && l.err == nil {

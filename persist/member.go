@@ -17,12 +17,15 @@ type member struct {
 	// log belongs to the goroutine that steps the node, and so does handed, which counts the handovers.
 	log    stagedLog
 	handed uint64
-	// writing is what is being written. Owned by the writer.
+	// writing is what is being written. Owned by the writer, until written says where it is durable: then it has to be
+	// applied to the state, and is guarded by mu.
 	writing parcel
 
 	mu sync.Mutex
-	// state is what is durable; its key and name never change. Guarded by mu.
-	state state
+	// state is what is durable, less what is written; its key and name never change. Whoever looks at it calls settle
+	// before. Guarded by mu.
+	state   state
+	written place
 	// pending has been handed over, and waits for the writer. queued: the store's queue names this member for it.
 	// Guarded by mu.
 	pending parcel
@@ -54,6 +57,7 @@ func (m *member) take() error {
 	if m.open || m.queued || m.busy {
 		return fmt.Errorf("persist: opening member %v: %w", m.state.name, node.ErrInUse)
 	}
+	m.settle()
 	m.open, m.void = true, 0
 	m.log.load(&m.state)
 	return nil
@@ -75,6 +79,7 @@ func (m *member) Sync(seq uint64, done func(seq uint64, err error)) bool {
 
 // handOver gives what is staged to the writer. It is called with mu held, and lets go of it.
 func (m *member) handOver(seq uint64, done func(uint64, error)) {
+	m.settle()
 	m.pending.add(&m.log.stage)
 	m.handed++
 	m.pending.number, m.pending.seq, m.pending.done = m.handed, seq, done
@@ -103,24 +108,38 @@ func (m *member) write(records func(*parcel)) error {
 func (m *member) collect() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.settle()
 	m.writing, m.pending = m.pending, m.writing
-	m.pending.clear()
 	m.queued, m.busy = false, true
 	return len(m.writing.records)
 }
 
-// settle takes over what has been written at a place, and is durable. The writer calls it.
-func (m *member) settle(at place) (effects, error) {
+// arrive takes note that what was being written is durable, and where. The records are applied when the state is next
+// looked at, mostly on the goroutine of the node and during the next sync; but at once where something follows from them.
+func (m *member) arrive(at place) effects {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var e effects
+	m.written, m.busy = at, false
+	if m.writing.weighty {
+		return m.settle()
+	}
+	return effects{}
+}
+
+// settle applies what is written to the state. It is called with mu held.
+func (m *member) settle() (e effects) {
+	at := m.written
+	if at.segment == nil {
+		return e
+	}
 	for rest := m.writing.records; len(rest) > 0; {
 		r, after, err := format.Split(rest)
 		if err == nil {
 			err = e.apply(&m.state, r, at)
 		}
 		if err != nil {
-			return e, fmt.Errorf("persist: member %v: it has written what it cannot: %w", m.state.name, err)
+			m.store.fail(fmt.Errorf("persist: member %v: it has written what it cannot: %w", m.state.name, err))
+			break
 		}
 		at.offset += int64(len(rest) - len(after))
 		rest = after
@@ -128,19 +147,15 @@ func (m *member) settle(at place) (effects, error) {
 	if m.writing.number >= m.voidBy {
 		m.void = 0
 	}
-	m.busy = false
-	return e, nil
-}
-
-// finish tells who waits for what has been written, once the writer has let go of it.
-func (m *member) finish() {
-	m.writing.complete(nil)
+	m.written = place{}
 	m.writing.clear()
+	return e
 }
 
 // fail tells all who wait that nothing more becomes durable.
 func (m *member) fail(err error) {
 	m.mu.Lock()
+	m.settle()
 	writing, pending := m.writing, m.pending
 	m.writing, m.pending = parcel{}, parcel{}
 	m.queued, m.busy = false, false
@@ -196,6 +211,7 @@ func (m *member) durableLast() node.Index {
 
 // validLast is durableLast, with mu held.
 func (m *member) validLast() node.Index {
+	m.settle()
 	if m.void != 0 {
 		return min(m.state.last, m.void-1)
 	}
@@ -205,6 +221,7 @@ func (m *member) validLast() node.Index {
 func (m *member) termOf(i node.Index) (node.Term, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.settle()
 	return m.state.entries.term(i)
 }
 
@@ -239,6 +256,7 @@ func (m *member) DropSnapshot(handle any) {
 func (m *member) Stats() node.StorageStats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.settle()
 	if len(m.state.entries) == 0 {
 		return node.StorageStats{}
 	}
@@ -249,6 +267,7 @@ func (m *member) Stats() node.StorageStats {
 func (m *member) pressing(cutoff uint64) (want func(node.Index), through node.Index) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.settle()
 	s := &m.state
 	if m.want == nil || len(s.entries) == 0 || s.entries[0].segment.number >= cutoff {
 		return nil, 0

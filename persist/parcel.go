@@ -6,6 +6,8 @@ import "example.com/raftactor/persist/internal/format"
 type parcel struct {
 	records []byte
 	count   uint32
+	// weighty: files may go when this is durable.
+	weighty bool
 	// number counts the handovers of the member.
 	number uint64
 	// seq is the number of the newest sync that asks for it, and done is told. Nil: nobody is.
@@ -21,6 +23,7 @@ func (p *parcel) add(other *parcel) {
 		p.records = append(grow(p.records, len(other.records)), other.records...)
 	}
 	p.count += other.count
+	p.weighty = p.weighty || other.weighty
 	other.clear()
 }
 

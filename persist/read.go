@@ -37,6 +37,7 @@ func (m *member) ReadEntries(lo, hi node.Index, bytesMax int) ([]node.Entry, err
 func (m *member) runAt(i node.Index) (run, node.Index, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.settle()
 	s := &m.state
 	k := s.entries.find(i)
 	last := m.validLast()

@@ -196,6 +196,7 @@ func (l *stagedLog) Compact(meta node.SnapshotMeta, through node.Index) error {
 	l.stage.records = format.AppendCompact(l.stage.records, l.member.state.key,
 		format.Compaction{Through: through, ThroughTerm: term, Snapshot: meta})
 	l.stage.count++
+	l.stage.weighty = true
 	return nil
 }
 
@@ -213,6 +214,7 @@ func (l *stagedLog) Install(meta node.SnapshotMeta) error {
 	l.member.truncating(1)
 	l.stage.records = format.AppendInstall(l.stage.records, l.member.state.key, meta)
 	l.stage.count++
+	l.stage.weighty = true
 	return nil
 }
 

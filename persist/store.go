@@ -27,13 +27,12 @@ type Store struct {
 	spares    *spares
 	recovery  Recovery
 
-	// wal, backlog, taken, places, vouched and prepared belong to the writer: whom it has not got to, whom it is writing
-	// for, where in the batch their records are, that nothing is left to vouch for, and that the next segment has been
-	// seen to.
+	// wal, backlog, taken, loads, vouched and prepared belong to the writer: whom it has not got to, whom it is writing
+	// for and what, that nothing is left to vouch for, and that the next segment has been seen to.
 	wal               *wal
 	backlog           []*member
 	taken             []*member
-	places            []int64
+	loads             []load
 	vouched, prepared bool
 	// cutoff is the number of the oldest segment that may stay for long. It belongs to the writer.
 	cutoff uint64
@@ -149,6 +148,7 @@ func (s *Store) Delete(group string, id node.ID) error {
 	return m.write(func(p *parcel) {
 		p.records = format.AppendDelete(p.records, m.state.key)
 		p.count++
+		p.weighty = true
 	})
 }
 
@@ -177,6 +177,7 @@ func (s *Store) Claim(cluster string) error {
 func (s *Store) clusterID() string {
 	s.system.mu.Lock()
 	defer s.system.mu.Unlock()
+	s.system.settle()
 	return s.system.state.cluster
 }
 

@@ -124,12 +124,13 @@ func (s *Store) take() bool {
 func (s *Store) writeTaken() error {
 	w := s.wal
 	w.reset()
-	s.places = s.places[:0]
+	s.loads = s.loads[:0]
 	for _, m := range s.taken {
-		s.places = append(s.places, w.put(&m.writing))
+		s.loads = append(s.loads, load{w.put(&m.writing), m.writing.seq, m.writing.done})
 	}
-	if w.count == 0 {
-		return s.settle(place{}) // all that was asked for is durable by now
+	if w.count == 0 { // all that was asked for is durable by now
+		s.arrive(place{w.newest(), w.offset})
+		return nil
 	}
 	if len(w.buffer) > math.MaxUint32 {
 		return fmt.Errorf("persist: what one member writes at once has %d bytes: at most 4 GiB", len(w.buffer))
@@ -145,7 +146,15 @@ func (s *Store) writeTaken() error {
 	}
 	s.vouched = false
 	s.prepareNext()
-	return s.settle(at)
+	s.arrive(at)
+	return nil
+}
+
+// A load is what a batch has of one member: where its records begin, and who waits for them.
+type load struct {
+	offset int64
+	seq    uint64
+	done   func(uint64, error)
 }
 
 // rotate goes on with the batch in a new segment.
@@ -179,6 +188,7 @@ func (s *Store) opening() parcel {
 	}
 	for _, m := range s.all() {
 		m.mu.Lock()
+		m.settle()
 		p.addCheckpoint(&m.state)
 		m.mu.Unlock()
 	}
@@ -197,32 +207,31 @@ func (s *Store) all() []*member {
 	return members
 }
 
-// settle takes note of what is durable now, and tells those who wait.
-func (s *Store) settle(at place) error {
+// arrive takes note of where the batch is durable now, and tells those who wait.
+func (s *Store) arrive(at place) {
 	var all effects
 	for i, m := range s.taken {
-		e, err := m.settle(place{at.segment, at.offset + s.places[i]})
-		if err != nil {
-			return err
-		}
+		e := m.arrive(place{at.segment, at.offset + s.loads[i].offset})
 		all.released = all.released || e.released
 		all.replaced = append(all.replaced, e.replaced...)
 		if e.deleted {
 			s.forget(m)
 		}
 	}
-	for _, m := range s.taken {
-		m.finish()
-	}
 	clear(s.taken)
 	s.taken = s.taken[:0]
+	for i := range s.loads {
+		if l := &s.loads[i]; l.done != nil {
+			l.done(l.seq, nil)
+		}
+	}
+	clear(s.loads)
 	if len(all.replaced) > 0 {
 		s.dropSnapshots(all.replaced)
 	}
 	if all.released {
 		s.releaseSegments()
 	}
-	return nil
 }
 
 func (s *Store) forget(m *member) {
@@ -263,6 +272,7 @@ func (s *Store) releaseSegments() {
 	oldest := s.wal.newest().number
 	for _, m := range s.all() {
 		m.mu.Lock()
+		m.settle()
 		if entries := m.state.entries; len(entries) > 0 {
 			oldest = min(oldest, entries[0].segment.number)
 		}
