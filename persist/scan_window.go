@@ -14,20 +14,27 @@ import (
 const windowBytes = 1 << 20
 
 // A window reads a file from front to back in large pieces. It takes as much memory as the largest piece that was asked
-// for, or windowBytes.
+// for, or ahead.
 type window struct {
 	file vfs.File
 	name string
 	size int64
+	// ahead is how much is read at once: windowBytes, or less of a file of which no more is needed.
+	ahead int64
 	// buf is what the file holds from start on.
 	buf   []byte
 	start int64
 	// moved is told how far the file has been read. It may be nil.
 	moved func(offset int64)
 	read  int64
+	// spare gets the memory back for the next window.
+	spare *[]byte
 }
 
-func (w *window) close() { w.file.Close() }
+func (w *window) close() {
+	w.file.Close()
+	*w.spare, w.buf = w.buf[:0], nil
+}
 
 // bytes returns what is at an offset: n bytes, or less at the end of the file. It is valid until the next call.
 func (w *window) bytes(offset, n int64) ([]byte, error) {
@@ -47,7 +54,7 @@ func (w *window) bytes(offset, n int64) ([]byte, error) {
 
 // fill moves the window to an offset, and keeps what it has of there.
 func (w *window) fill(offset, n int64) error {
-	want := min(max(n, windowBytes), w.size-offset)
+	want := min(max(n, w.ahead), w.size-offset)
 	var kept []byte
 	if end := w.start + int64(len(w.buf)); offset >= w.start && offset < end {
 		kept = w.buf[offset-w.start:]
