@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
@@ -26,7 +27,7 @@ type crashPoint struct {
 	torn bool
 	// depth is how many crashes there were before, during recovery, and history what they were.
 	depth   int
-	history string
+	history func() string
 }
 
 func (p *crashPoint) String() string {
@@ -34,8 +35,8 @@ func (p *crashPoint) String() string {
 	if p.op != "" {
 		text += ", before " + p.op
 	}
-	if p.history != "" {
-		text = p.history + "; then " + text
+	if p.history != nil {
+		text = p.history() + "; then " + text
 	}
 	return text
 }
@@ -77,6 +78,7 @@ type explorer struct {
 	checked map[checkedState]bool
 	images  map[uint64]bool
 	opened  int
+	block   []byte // to read into
 }
 
 type checkedState struct {
@@ -155,7 +157,7 @@ func (x *explorer) recovered(image *simfs.FS, p *crashPoint) *world {
 // open opens the store on an image, and makes sure of what it finds.
 func (x *explorer) open(image *simfs.FS, p *crashPoint) (*Store, map[MemberName]node.Storage, *world) {
 	x.opened++
-	written := p.tail != nil && !p.torn && isWritten(image, p.tail)
+	written := p.tail != nil && !p.torn && x.isWritten(image, p.tail)
 	s, err := x.openStore(image)
 	if err != nil {
 		x.fail(image, p, checkOpen, "%v", err)
@@ -189,9 +191,16 @@ func (x *explorer) openStore(image *simfs.FS) (*Store, error) {
 }
 
 // isWritten reports whether anything of a batch is there, or behind it.
-func isWritten(image *simfs.FS, batch *simfs.Op) bool {
-	content := image.Content(batch.Name)
-	return int64(len(content)) > batch.Offset && len(bytes.TrimLeft(content[batch.Offset:], "\x00")) > 0
+func (x *explorer) isWritten(image *simfs.FS, batch *simfs.Op) bool {
+	f, err := image.Open(batch.Name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	size, _ := f.Size()
+	x.block = slices.Grow(x.block[:0], int(size))[:size]
+	n, _ := f.ReadAt(x.block, batch.Offset)
+	return len(bytes.TrimLeft(x.block[:n], "\x00")) > 0
 }
 
 // checkDropped says what is wrong with what the store says it has dropped. written tells whether there was anything of the batch
@@ -250,7 +259,7 @@ func (x *explorer) again(image, kept *simfs.FS, p *crashPoint, s *Store, open ma
 
 // lose has the power go.
 func (x *explorer) lose(image *simfs.FS, p *crashPoint, after string, found *world) {
-	history := fmt.Sprintf("%v: %s", p, image.Origin())
+	history := func() string { return fmt.Sprintf("%v: %s", p, image.Origin()) }
 	q := &crashPoint{
 		step: "after the store was opened" + after, durable: found, possible: found, depth: depthMax + 1, history: history,
 	}
@@ -292,7 +301,7 @@ func (x *explorer) tidy(image *simfs.FS, p *crashPoint, s *Store) {
 // nested crashes recovery at each of its operations.
 func (x *explorer) nested(image *simfs.FS, p *crashPoint) {
 	image = image.Kill()
-	history := fmt.Sprintf("%v: %s", p, image.Origin())
+	history := func() string { return fmt.Sprintf("%v: %s", p, image.Origin()) }
 	var points []*crashPoint
 	image.OnOperation(func(op simfs.Op) {
 		if op.Done {

@@ -39,7 +39,7 @@ func explore(seed uint64, plant *mistake, perPoint int, drive func(*workload)) (
 // written by hand.
 const (
 	powerLosses        = 64
-	writtenPowerLosses = statesDefault / 31_250
+	writtenPowerLosses = statesDefault / 62_500
 )
 
 func TestNoCrashLosesWhatWasAcknowledged(t *testing.T) {

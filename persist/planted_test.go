@@ -44,7 +44,7 @@ var mistakes = map[string]*mistake{
 	"no record checksum":           {wrap: withoutRecordChecksum, caught: []string{checkRead}, drive: servesAltered},
 	"trusting the page cache":      {wrap: trustingThePageCache, caught: refused},
 	"appending behind a torn tail": {opened: appendWhereTorn, caught: lost},
-	"no chaining": {wrap: withoutChain, harmless: "the checksum of a header takes a salt of the segment's present life, and the " +
+	"no chaining": {wrap: withoutChain, drive: votesWhileSegmentsGoRound, harmless: "the checksum of a header takes a salt of the segment's present life, and the " +
 		"header says sequence, segment and offset: a batch that is not the next one is told by those. The chain guards " +
 		"against a disk that brings back old sectors of the same life, which no crash does"},
 	"no zeroing": {wrap: withoutZeroing, caught: refused},

@@ -3,7 +3,6 @@ package persist
 import (
 	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -60,8 +59,6 @@ type chain struct {
 	// tolerate is told of what is damaged, or cannot be read, and reading goes on behind it. If it is nil,
 	// the first of it ends reading.
 	tolerate func(error)
-	// buffer is memory for the next window.
-	buffer []byte
 }
 
 // damage is where something is damaged, before the members are known by name.
@@ -304,9 +301,5 @@ func (c *chain) open(s *segment) (*window, error) {
 		file.Close()
 		return nil, &readError{name, 0, err}
 	}
-	w := &window{
-		file: file, name: name, size: min(size, math.MaxInt64-format.BlockBytes), ahead: windowBytes, buf: c.buffer, spare: &c.buffer,
-	}
-	c.buffer = nil
-	return w, nil
+	return newWindow(file, name, size), nil
 }

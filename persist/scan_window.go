@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"sync"
 
 	"example.com/raftactor/persist/internal/format"
 	"example.com/raftactor/persist/internal/vfs"
@@ -27,13 +29,23 @@ type window struct {
 	// moved is told how far the file has been read. It may be nil.
 	moved func(offset int64)
 	read  int64
-	// spare gets the memory back for the next window.
-	spare *[]byte
 }
 
+// windowBuffers has memory for windows, since there are many, one after the other.
+var windowBuffers sync.Pool
+
+func newWindow(file vfs.File, name string, size int64) *window {
+	w := &window{file: file, name: name, size: min(size, math.MaxInt64-format.BlockBytes), ahead: windowBytes}
+	if buf, ok := windowBuffers.Get().(*[]byte); ok {
+		w.buf = (*buf)[:0]
+	}
+	return w
+}
+
+// close closes the file. What the window has returned is not valid any more.
 func (w *window) close() {
 	w.file.Close()
-	*w.spare, w.buf = w.buf[:0], nil
+	windowBuffers.Put(&w.buf)
 }
 
 // bytes returns what is at an offset: n bytes, or less at the end of the file. It is valid until the next call.

@@ -89,7 +89,6 @@ func (f *file) writeAt(p []byte, offset int64) {
 		f.setLength(end)
 	}
 	first, last := offset/SectorBytes, (end-1)/SectorBytes
-	var block []sector // for the sectors that are not zeros
 	changes := make([]change, last-first+1)
 	f.unsynced = slices.Grow(f.unsynced, len(changes))
 	for i := first; i <= last; i++ {
@@ -99,10 +98,7 @@ func (f *file) writeAt(p []byte, offset int64) {
 		if whole && bytes.Equal(p[:SectorBytes], zeroSector[:]) {
 			p = p[SectorBytes:]
 		} else {
-			if block == nil {
-				block = make([]sector, last-i+1)
-			}
-			s := &block[i-last+int64(len(block))-1]
+			s := new(sector)
 			if !whole {
 				copy(s[:], f.sector(i).bytes())
 			}
