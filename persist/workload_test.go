@@ -29,6 +29,7 @@ type workload struct {
 	staged  map[MemberName]*view
 	handed  *world
 	durable *world
+	told    map[MemberName]bool // whom the store has told that it is
 
 	// explore looks at points, the moments of the present step.
 	explore *explorer
@@ -49,7 +50,7 @@ func newWorkload(seed uint64, plant *mistake, explore *explorer) *workload {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	empty := &world{members: map[MemberName]*view{}}
 	w := &workload{
-		rng: rng, plant: plant, explore: explore, handed: empty, durable: empty,
+		rng: rng, plant: plant, explore: explore, handed: empty, durable: empty, told: map[MemberName]bool{},
 		opts: Options{Logger: hclog.NewNullLogger(), SegmentBytes: 16 << 10, inline: true, random: rng.Uint64},
 	}
 	if seed%8 == 0 { // what is opened after a crash has other segments than what wrote them
@@ -253,7 +254,7 @@ func (w *workload) install(name MemberName, meta node.SnapshotMeta, content stri
 
 // sync hands over what is staged.
 func (w *workload) sync(name MemberName) {
-	if w.open[name].Sync(1, func(uint64, error) {}) {
+	if w.open[name].Sync(1, func(_ uint64, err error) { w.told[name] = err == nil }) {
 		return
 	}
 	w.handed = w.handed.with(name, w.staged[name])
@@ -268,6 +269,19 @@ func (w *workload) commit() {
 		w.must(w.store.failure())
 		w.durable = w.handed
 	})
+}
+
+// commitOne has the writer write one batch of what has been handed over, and reports whether there was any.
+func (w *workload) commitOne() (written bool) {
+	clear(w.told)
+	w.do("commit of one batch", func() {
+		written = w.store.commit()
+		w.must(w.store.failure())
+		for name := range w.told {
+			w.durable = w.durable.with(name, w.handed.members[name])
+		}
+	})
+	return written
 }
 
 // syncs hands over and has it written.

@@ -14,6 +14,7 @@ var writtenWorkloads = map[string]func(w *workload){
 	"a sync fails, and then the next one":       syncsFailInARow,
 	"a store that does nothing":                 doesNothing,
 	"the cluster is claimed last":               claimedLast,
+	"more is handed over than a batch takes":    severalBatches,
 }
 
 var (
@@ -130,5 +131,26 @@ func claimedLast(w *workload) {
 	w.close(one)
 	w.claim("cluster")
 	w.vouch()
+	w.restart()
+}
+
+// severalBatches: what one member hands over at once is never divided.
+func severalBatches(w *workload) {
+	w.opts.BatchBytesMax = 2000
+	w.restart()
+	three := MemberName{"three", 3}
+	for _, name := range []MemberName{one, two, three} {
+		w.create(name)
+	}
+	for term := range node.Term(3) {
+		for _, name := range []MemberName{one, two, three} {
+			w.append(name, term+1, 700, 700)
+			w.vote(name, node.HardState{Term: term + 1, Vote: 1})
+			w.sync(name)
+		}
+		for w.commitOne() {
+		}
+		w.commit()
+	}
 	w.restart()
 }
