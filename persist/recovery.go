@@ -108,9 +108,7 @@ func (s *Store) recover() error {
 		return s.named(err)
 	}
 	found.progress = r.progress
-	if err := r.openFiles(found); err != nil {
-		return err
-	}
+	r.beginLog(found)
 	end, err := found.replay(s.opts.fs.BootID(), r.visit)
 	if err != nil {
 		return s.named(err)
@@ -138,8 +136,8 @@ func (s *Store) recover() error {
 	return nil
 }
 
-// openFiles opens the segments that entries will be read from.
-func (r *recovering) openFiles(found *chain) error {
+// beginLog makes what the log is read into.
+func (r *recovering) beginLog(found *chain) {
 	s := r.store
 	s.wal = &wal{
 		fs: s.opts.fs, dir: s.dir, storeID: found.storeID, bootID: s.opts.fs.BootID(), spares: s.spares,
@@ -149,15 +147,21 @@ func (r *recovering) openFiles(found *chain) error {
 		s.wal.storeID = s.opts.draw()
 	}
 	s.snapshots = newSnapshotDir(s.opts.fs, filepath.Join(s.dir, snapshotsDir), s.wal.storeID, s.fail)
-	for _, g := range found.segments {
-		file, err := s.opts.fs.Open(filepath.Join(s.dir, g.name))
-		if err != nil {
-			return fmt.Errorf("persist: opening %s: %w", g.name, err)
-		}
-		r.files[g] = &logSegment{number: g.number, name: g.name, size: g.size, file: file}
-		s.wal.add(r.files[g])
+}
+
+// file opens a segment that entries will be read from. Segments come in order.
+func (r *recovering) file(g *segment) (*logSegment, error) {
+	if r.files[g] != nil {
+		return r.files[g], nil
 	}
-	return nil
+	s := r.store
+	file, err := s.opts.fs.Open(filepath.Join(s.dir, g.name))
+	if err != nil {
+		return nil, fmt.Errorf("persist: opening %s: %w", g.name, err)
+	}
+	r.files[g] = &logSegment{number: g.number, name: g.name, size: g.size, file: file}
+	s.wal.add(r.files[g])
+	return r.files[g], nil
 }
 
 // visit takes a batch over, if it is proven. One that is in doubt, which is the last, is kept for the fresh segment.
@@ -176,7 +180,11 @@ func (r *recovering) visit(b *batch) error {
 		}
 		return nil
 	}
-	at := place{r.files[b.segment], b.offset + format.BatchHeaderBytes}
+	file, err := r.file(b.segment)
+	if err != nil {
+		return err
+	}
+	at := place{file, b.offset + format.BatchHeaderBytes}
 	r.end = place{at.segment, b.offset + format.BatchBytes(len(b.payload))}
 	return r.apply(b.payload, at)
 }
@@ -266,18 +274,11 @@ func (r *recovering) beginFresh(found *chain, end *replayed) error {
 	}
 	// The files behind the last proven batch are void once the fresh segment is there.
 	void := slices.Clone(found.void)
-	kept := w.segments[:0:0]
-	for _, g := range w.segments {
-		if g.number <= end.durableSegment {
-			kept = append(kept, g)
-			continue
-		}
-		void = append(void, g.name)
-		if err := g.release(); err != nil {
-			return err
+	for _, g := range found.segments {
+		if g.number > end.durableSegment {
+			void = append(void, g.name)
 		}
 	}
-	w.segments = kept
 	room := format.BatchBytes(len(r.opening.records) + len(r.inDoubt.records))
 	if err := w.begin(end.durableSegment, end.durable, room); err != nil {
 		return err

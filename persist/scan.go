@@ -3,7 +3,6 @@ package persist
 import (
 	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -44,8 +43,11 @@ type chain struct {
 	dir string
 	// segments has the oldest one first. Replay takes those away that never came into effect.
 	segments []*segment
-	// void are segment files off the chain: to be removed once a fresh segment is durable. Replay adds to them.
+	// void are segment files off the chain: to be removed once a fresh segment is durable. Replay changes them.
 	void []string
+	// all are the segment files, by number, and those from the one at newest on are not in effect.
+	all    []*segment
+	newest int
 	// missing is the number of the predecessor of segments[0] that is not there any more, or zero.
 	missing uint64
 	// next is a number that no segment has ever had.
@@ -105,22 +107,26 @@ func (c *chain) load() error {
 	if err != nil {
 		return err
 	}
-	newest := len(all) - 1
-	for ; newest >= 0 && all[newest].bad != nil; newest-- {
+	if err := c.checkStore(all); err != nil {
+		return err
+	}
+	c.all, c.newest = all, len(all)
+	return c.linkNewest()
+}
+
+// linkNewest makes the chain that ends with the newest segment in front of those that are not in effect. All others are void.
+func (c *chain) linkNewest() error {
+	c.segments, c.void, c.missing = nil, nil, 0
+	for c.newest--; c.newest >= 0 && c.all[c.newest].bad != nil; c.newest-- {
 		// Behind the newest segment there can only be one whose creation was cut off.
-		if err := c.checkCutOff(all[newest]); err != nil {
+		if err := c.checkCutOff(c.all[c.newest]); err != nil {
 			return err
 		}
 	}
-	if newest >= 0 {
-		if err := c.checkStore(all); err != nil {
-			return err
-		}
-		if err := c.link(all, newest); err != nil {
-			return err
-		}
+	if err := c.link(c.all, c.newest); err != nil {
+		return err
 	}
-	for _, s := range all {
+	for _, s := range c.all {
 		if !slices.Contains(c.segments, s) {
 			c.void = append(c.void, s.name)
 		}
@@ -171,7 +177,7 @@ func (c *chain) readHeader(s *segment) error {
 		return err
 	}
 	defer w.close()
-	s.size = w.size
+	s.size, w.ahead = w.size, format.BlockBytes
 	block, err := w.bytes(0, format.BlockBytes)
 	if err != nil {
 		return err
@@ -295,5 +301,5 @@ func (c *chain) open(s *segment) (*window, error) {
 		file.Close()
 		return nil, &readError{name, 0, err}
 	}
-	return &window{file: file, name: name, size: min(size, math.MaxInt64-format.BlockBytes)}, nil
+	return newWindow(file, name, size), nil
 }

@@ -80,9 +80,12 @@ func (r *replay) settle() (known format.Position, err error) {
 		if err != nil {
 			return known, err
 		}
+		// What comes before it need not be what it names as its predecessor: it would have made the segments between them
+		// void, and has not.
 		known = newest.header.End
-		c.segments = c.segments[:len(c.segments)-1]
-		c.void = append(c.void, newest.name)
+		if err := c.linkNewest(); err != nil {
+			return known, err
+		}
 	}
 	r.result = replayed{tail: r.result.tail, bytes: r.result.bytes}
 	return known, nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"sync"
 
 	"example.com/raftactor/persist/internal/format"
 	"example.com/raftactor/persist/internal/vfs"
@@ -14,11 +16,13 @@ import (
 const windowBytes = 1 << 20
 
 // A window reads a file from front to back in large pieces. It takes as much memory as the largest piece that was asked
-// for, or windowBytes.
+// for, or ahead.
 type window struct {
 	file vfs.File
 	name string
 	size int64
+	// ahead is how much is read at once: windowBytes, or less of a file of which no more is needed.
+	ahead int64
 	// buf is what the file holds from start on.
 	buf   []byte
 	start int64
@@ -27,7 +31,22 @@ type window struct {
 	read  int64
 }
 
-func (w *window) close() { w.file.Close() }
+// windowBuffers has memory for windows, since there are many, one after the other.
+var windowBuffers sync.Pool
+
+func newWindow(file vfs.File, name string, size int64) *window {
+	w := &window{file: file, name: name, size: min(size, math.MaxInt64-format.BlockBytes), ahead: windowBytes}
+	if buf, ok := windowBuffers.Get().(*[]byte); ok {
+		w.buf = (*buf)[:0]
+	}
+	return w
+}
+
+// close closes the file. What the window has returned is not valid any more.
+func (w *window) close() {
+	w.file.Close()
+	windowBuffers.Put(&w.buf)
+}
 
 // bytes returns what is at an offset: n bytes, or less at the end of the file. It is valid until the next call.
 func (w *window) bytes(offset, n int64) ([]byte, error) {
@@ -47,7 +66,7 @@ func (w *window) bytes(offset, n int64) ([]byte, error) {
 
 // fill moves the window to an offset, and keeps what it has of there.
 func (w *window) fill(offset, n int64) error {
-	want := min(max(n, windowBytes), w.size-offset)
+	want := min(max(n, w.ahead), w.size-offset)
 	var kept []byte
 	if end := w.start + int64(len(w.buf)); offset >= w.start && offset < end {
 		kept = w.buf[offset-w.start:]

@@ -27,7 +27,8 @@ type state struct {
 	configurations []node.Entry
 	// entries are where those behind through lie. Only during recovery can some at their start be missing.
 	entries runs
-	deleted bool
+	// known: the record that makes the member known is there. deleted: the one that ends it is.
+	known, deleted bool
 
 	// cluster is set where the key is zero: then the state is the store's own.
 	cluster string
@@ -50,6 +51,7 @@ func (s *state) apply(r format.Record, at place) error {
 		if name := (MemberName{m.Group, m.ID}); err == nil && name != s.name {
 			err = fmt.Errorf("the key of %v is said to be that of %v", s.name, name)
 		}
+		s.known = true
 		return err
 	case format.KindEntry:
 		return s.append(r, at)

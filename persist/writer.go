@@ -180,7 +180,8 @@ func (s *Store) rotate() error {
 	return nil
 }
 
-// opening is what a segment opens with: what must be known of each member when the segments in front of it are gone.
+// opening is what a segment opens with: what must be known of each member when the segments in front of it are gone. All
+// of it is durable: a member that is being created is not among them.
 func (s *Store) opening() parcel {
 	var p parcel
 	if cluster := s.clusterID(); cluster != "" {
@@ -189,7 +190,9 @@ func (s *Store) opening() parcel {
 	for _, m := range s.all() {
 		m.mu.Lock()
 		m.settle()
-		p.addCheckpoint(&m.state)
+		if m.state.known {
+			p.addCheckpoint(&m.state)
+		}
 		m.mu.Unlock()
 	}
 	return p

@@ -1,6 +1,7 @@
 package simfs
 
 import (
+	"bytes"
 	"io"
 	"slices"
 )
@@ -88,14 +89,23 @@ func (f *file) writeAt(p []byte, offset int64) {
 		f.setLength(end)
 	}
 	first, last := offset/SectorBytes, (end-1)/SectorBytes
-	block := make([]sector, last-first+1)
+	changes := make([]change, last-first+1)
+	f.unsynced = slices.Grow(f.unsynced, len(changes))
 	for i := first; i <= last; i++ {
-		s, from := &block[i-first], max(offset-i*SectorBytes, 0)
-		if from > 0 || end < (i+1)*SectorBytes {
-			copy(s[:], f.sector(i).bytes())
+		c := change{written: true, keep: SectorBytes}
+		from := max(offset-i*SectorBytes, 0)
+		whole := from == 0 && len(p) >= SectorBytes
+		if whole && bytes.Equal(p[:SectorBytes], zeroSector[:]) {
+			p = p[SectorBytes:]
+		} else {
+			s := new(sector)
+			if !whole {
+				copy(s[:], f.sector(i).bytes())
+			}
+			p = p[copy(s[from:], p):]
+			c.data = s.orNil()
 		}
-		p = p[copy(s[from:], p):]
-		f.change(i, change{data: s.orNil(), written: true, keep: SectorBytes})
+		f.change(i, c, changes[i-first:i-first:i-first+1])
 	}
 }
 
@@ -115,7 +125,7 @@ func (f *file) truncate(size int64) {
 			continue
 		}
 		keep := int(max(size-i*SectorBytes, 0))
-		f.change(i, change{data: s.cut(keep), keep: keep, length: len(f.lengths) - 1})
+		f.change(i, change{data: s.cut(keep), keep: keep, length: len(f.lengths) - 1}, nil)
 	}
 	f.chunks = f.chunks[:min(int64(len(f.chunks)), chunksOf(size))]
 }

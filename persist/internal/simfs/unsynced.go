@@ -30,13 +30,17 @@ func (f *file) find(i int64) (int, bool) {
 	return slices.BinarySearchFunc(f.unsynced, i, func(u unsyncedSector, i int64) int { return int(u.index - i) })
 }
 
-// change changes a sector of the page cache and keeps what it was.
-func (f *file) change(i int64, c change) {
+// change changes a sector of the page cache and keeps what it was. The first change of a sector is kept in room, if that is
+// not nil.
+func (f *file) change(i int64, c change, room []change) {
 	at, found := f.find(i)
 	if !found {
 		u := unsyncedSector{index: i, old: f.sector(i)}
 		if u.old == nil {
 			u.changes = f.cutsOf(i)
+		}
+		if u.changes == nil {
+			u.changes = room
 		}
 		f.unsynced = slices.Insert(f.unsynced, at, u)
 	}

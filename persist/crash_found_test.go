@@ -1,0 +1,84 @@
+package persist
+
+import (
+	"testing"
+
+	"example.com/raftactor/node"
+	"example.com/raftactor/persist/internal/simfs"
+)
+
+// What the exploration of crashes has found, each by itself.
+
+func quietOn(disk *simfs.FS) Options {
+	opts := quiet()
+	opts.fs, opts.SegmentBytes = disk, 2*segmentBytesMin
+	return opts
+}
+
+// beforeWrites runs what changes a disk, and returns what a process leaves that is killed before one of its writes.
+func beforeWrites(disk *simfs.FS, act func()) (images []*simfs.FS) {
+	disk.OnOperation(func(op simfs.Op) {
+		if op.Kind == simfs.Write && !op.Done {
+			images = append(images, disk.Kill())
+		}
+	})
+	act()
+	disk.OnOperation(nil)
+	return images
+}
+
+// A fresh segment makes void the one in front of it, where only the newest batch is in doubt. It must be in effect for that.
+func TestASegmentThatIsNotInEffectMakesNoOtherVoid(t *testing.T) {
+	disk := simfs.New()
+	s := mustOpen(t, storeDir, quietOn(disk))
+	m := mustMember(t, s, "g", 1)
+	for i := node.Index(1); i <= 2; i++ {
+		must(t, m.Log().Append(commands(1, i, i)))
+		syncNow(t, s, m)
+	}
+
+	disk = disk.Kill()
+	mustOpen(t, storeDir, quietOn(disk)) // the newest entry is in the fresh segment now, and cut off the old one
+	disk = disk.Kill()
+	for i, image := range beforeWrites(disk, func() { mustOpen(t, storeDir, quietOn(disk)) }) {
+		m := mustMember(t, mustOpen(t, storeDir, quietOn(image)), "g", 1)
+		if got, want := readAll(t, m), commands(1, 1, 2); !equalEntries(got, want) {
+			t.Errorf("killed before write %d of recovery: got %v, want %v", i+1, got, want)
+		}
+	}
+}
+
+// What a segment opens with is durable. The batch that makes a member known comes behind it.
+func TestAMemberThatIsBeingCreatedIsNotInTheOpeningOfASegment(t *testing.T) {
+	disk := simfs.New()
+	s := mustOpen(t, storeDir, quietOn(disk))
+	m := mustMember(t, s, "g", 1)
+	for s.wal.offset < s.wal.newest().size {
+		must(t, m.Log().SetHardState(node.HardState{Term: 1}))
+		syncNow(t, s, m)
+	}
+	images := beforeWrites(disk, func() { mustMember(t, s, "g", 2) })
+	s = mustOpen(t, storeDir, quietOn(images[len(images)-1]))
+	if names := s.Members(); len(names) != 1 {
+		t.Errorf("got members %v before the last write, want only g/1", names)
+	}
+}
+
+// A spare that a former life has left keeps its name: one that is made gets another.
+func TestASpareDoesNotTakeThePlaceOfAnother(t *testing.T) {
+	disk := simfs.New()
+	must(t, disk.MkdirAll(storeDir))
+	former := &spares{fs: disk, dir: storeDir, size: segmentBytesMin}
+	must(t, former.prepare())
+	s := &spares{fs: disk, dir: storeDir, size: segmentBytesMin}
+	names, err := disk.ReadDir(storeDir)
+	must(t, err)
+	must(t, s.init(names))
+	for _, size := range []int64{2 * segmentBytesMin, segmentBytesMin} {
+		f, err := s.take(segmentName(uint64(size)), size)
+		must(t, err)
+		if got, err := f.Size(); err != nil || got != size {
+			t.Errorf("got a spare of %d bytes, %v, want %d", got, err, size)
+		}
+	}
+}

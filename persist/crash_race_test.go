@@ -1,0 +1,6 @@
+//go:build race
+
+package persist
+
+// statesDefault is a hundredth with the race detector.
+const statesDefault = 10_000
