@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"time"
@@ -149,6 +150,7 @@ func (r *recovering) openFiles(found *chain) error {
 		s.wal.storeID = s.opts.draw()
 	}
 	s.snapshots = newSnapshotDir(s.opts.fs, filepath.Join(s.dir, snapshotsDir), s.wal.storeID, s.fail)
+	s.snapshots.random = s.opts.draw
 	for _, g := range found.segments {
 		file, err := s.opts.fs.Open(filepath.Join(s.dir, g.name))
 		if err != nil {
@@ -330,20 +332,49 @@ func (s *Store) snapshotNames() map[string]bool {
 	return names
 }
 
-// named gives damage the names of the members that it concerns: those that could be read there, or else all that are
-// known so far.
+// named gives damage the names of the members that it concerns: those that could be read there, or else all.
 func (s *Store) named(err error) error {
 	var d *damage
 	if !errors.As(err, &d) {
 		return err
 	}
-	var members []MemberName
-	for _, m := range s.all() {
-		if d.keys == nil || slices.Contains(d.keys, m.state.key) {
-			members = append(members, m.state.name)
+	names := s.namesOnDisk()
+	concerned := make([]MemberName, 0, len(names))
+	for _, key := range d.keys {
+		if name, ok := names[key]; ok {
+			concerned = append(concerned, name)
 		}
 	}
-	return d.in(s.dir, members)
+	if len(d.keys) == 0 || len(concerned) < len(d.keys) { // a key that nobody has may have been any of them
+		concerned = slices.AppendSeq(concerned[:0], maps.Values(names))
+	}
+	slices.SortFunc(concerned, MemberName.compare)
+	return d.in(s.dir, concerned)
+}
+
+// namesOnDisk are the members whose names can still be read in the log: damage may be found before any is known.
+func (s *Store) namesOnDisk() map[node.Incarnation]MemberName {
+	names := map[node.Incarnation]MemberName{}
+	found := &chain{fs: s.opts.fs, dir: s.dir, tolerate: func(error) {}}
+	if found.load() != nil {
+		return names
+	}
+	_, _ = found.replay(s.opts.fs.BootID(), func(b *batch) error { // what ends it has been reported
+		for rest := b.payload; len(rest) > 0; {
+			r, after, err := format.Next(rest)
+			if err != nil {
+				break
+			}
+			if m, err := r.Member(); r.Kind == format.KindMember && err == nil {
+				names[r.Key] = MemberName(m)
+			} else if r.Kind == format.KindDelete {
+				delete(names, r.Key)
+			}
+			rest = after
+		}
+		return nil
+	})
+	return names
 }
 
 // progress tells how far recovery is, once a second when it takes longer than two.

@@ -172,6 +172,7 @@ func (c *chain) readHeader(s *segment) error {
 	}
 	defer w.close()
 	s.size = w.size
+	w.size = min(w.size, format.BlockBytes) // no more is needed
 	block, err := w.bytes(0, format.BlockBytes)
 	if err != nil {
 		return err
