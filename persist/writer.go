@@ -18,7 +18,7 @@ func (s *Store) enqueue(m *member) {
 	}
 	s.mu.Unlock()
 	if err != nil {
-		m.fail(err)
+		m.refuse(err)
 		return
 	}
 	s.nudge()
