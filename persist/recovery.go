@@ -317,6 +317,7 @@ func (r *recovering) cutPredecessor() error {
 	if err := errors.Join(f.Truncate(r.end.offset), f.Close()); err != nil {
 		return fmt.Errorf("persist: cutting %s: %w", g.name, err)
 	}
+	s.wal.newest().before -= g.size - r.end.offset
 	g.size = r.end.offset
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -112,6 +113,9 @@ func (s *spares) create(size int64) (base string, err error) {
 	for {
 		base = fmt.Sprintf("new-%d", s.made)
 		s.made++
+		if slices.Contains(s.ready, base+spareEnding) { // made in a former life
+			continue
+		}
 		f, err := s.fs.Create(s.path(base + spareTmpEnding))
 		if errors.Is(err, fs.ErrExist) {
 			continue
