@@ -195,8 +195,8 @@ func TestAnOldCopyOfASegmentIsDamage(t *testing.T) {
 	}
 }
 
-// The file of another store has valid checksums, all of them.
-func TestASegmentOfAnotherStoreIsDamage(t *testing.T) {
+// It has valid checksums, all of them.
+func TestASegmentThatAnotherStoreWroteIsDamage(t *testing.T) {
 	sp, other := newSpecimen(t, true), newSpecimenOn(t, simfs.New(), true, 99)
 	for _, file := range sp.segmentsOf() {
 		disk := sp.disk.Kill()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path/filepath"
 	"slices"
 	"time"
@@ -339,18 +338,7 @@ func (s *Store) named(err error) error {
 	if !errors.As(err, &d) {
 		return err
 	}
-	names := s.namesOnDisk()
-	concerned := make([]MemberName, 0, len(names))
-	for _, key := range d.keys {
-		if name, ok := names[key]; ok {
-			concerned = append(concerned, name)
-		}
-	}
-	if len(d.keys) == 0 || len(concerned) < len(d.keys) { // a key that nobody has may have been any of them
-		concerned = slices.AppendSeq(concerned[:0], maps.Values(names))
-	}
-	slices.SortFunc(concerned, MemberName.compare)
-	return d.in(s.dir, concerned)
+	return d.in(s.dir, d.concerned(s.namesOnDisk()))
 }
 
 // namesOnDisk are the members whose names can still be read in the log: damage may be found before any is known.
