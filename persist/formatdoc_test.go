@@ -71,12 +71,13 @@ func TestFormatDocumentNamesTheLayoutOfTheHeaders(t *testing.T) {
 	h := format.SegmentHeader{
 		StoreID: 0x0102030405060708, Segment: 0x1112131415161718, Salt: 0x2122232425262728, Predecessor: 0x3132333435363738,
 		End: format.Position{Sequence: 0x4142434445464748, Chain: 0x51525354}, BootID: running,
+		Bytes: 0x6162636465666768,
 	}
 	encoded := h.Append(nil)
 	expectLayout(t, tableRows(t, "Segment"), encoded, map[string]any{
 		"magic": []byte("raftwal\n"), "version": uint32(format.Version), "chain checksum of End": h.End.Chain, "store id": h.StoreID,
 		"number of the segment": h.Segment, "salt": h.Salt, "Predecessor": h.Predecessor, "sequence of End": h.End.Sequence,
-		"boot id": append([]byte(running), make([]byte, 40-len(running))...), "zeros": make([]byte, 28),
+		"boot id": append([]byte(running), make([]byte, 40-len(running))...), "length of the file": h.Bytes, "zeros": make([]byte, 20),
 		"checksum of the 124 bytes": format.Checksum(encoded[:124]),
 	})
 	if len(encoded) != format.SegmentHeaderBytes || format.SegmentHeaderBytes != 128 {

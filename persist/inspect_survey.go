@@ -310,13 +310,13 @@ func (s *surveyor) listSnapshots() {
 
 // nameDamages gives the damages the names of the members concerned: if that is not known, of all.
 func (s *surveyor) nameDamages() {
-	for _, d := range s.found {
-		var names []MemberName
-		for _, m := range s.result.Members {
-			if m.Group != "" && (d.keys == nil || slices.Contains(d.keys, m.Incarnation)) {
-				names = append(names, m.MemberName)
-			}
+	names := map[node.Incarnation]MemberName{}
+	for _, m := range s.result.Members {
+		if m.Group != "" {
+			names[m.Incarnation] = m.MemberName
 		}
-		s.result.Damages = append(s.result.Damages, d.in(s.result.Dir, names))
+	}
+	for _, d := range s.found {
+		s.result.Damages = append(s.result.Damages, d.in(s.result.Dir, d.concerned(names)))
 	}
 }

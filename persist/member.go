@@ -71,6 +71,10 @@ func (m *member) Sync(seq uint64, done func(seq uint64, err error)) bool {
 	m.mu.Lock()
 	if m.log.stage.count == 0 && !m.queued && !m.busy {
 		m.mu.Unlock()
+		if err := m.store.failure(); err != nil { // what was on its way is not durable, though it is not there any more
+			done(seq, err)
+			return false
+		}
 		return true
 	}
 	m.handOver(seq, done)
@@ -152,7 +156,17 @@ func (m *member) settle() (e effects) {
 	return e
 }
 
-// fail tells all who wait that nothing more becomes durable.
+// refuse tells who waits for what has been handed over, and cannot be queued any more. The writer may be at what came
+// before.
+func (m *member) refuse(err error) {
+	m.mu.Lock()
+	pending := m.pending
+	m.pending, m.queued = parcel{}, false
+	m.mu.Unlock()
+	pending.complete(err)
+}
+
+// fail tells all who wait that nothing more becomes durable. The writer calls it.
 func (m *member) fail(err error) {
 	m.mu.Lock()
 	m.settle()

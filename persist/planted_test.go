@@ -31,27 +31,27 @@ type mistake struct {
 
 // What a mistake leads to.
 var (
-	lost    = []string{checkWorld, checkTail, checkOpen}
-	refused = []string{checkOpen}
+	loss    = []string{checkWorld, checkTail, checkOpen}
+	refusal = []string{checkOpen}
 )
 
 var mistakes = map[string]*mistake{
-	"no directory sync":            {wrap: withoutDirectorySync, caught: lost},
-	"no header sync":               {wrap: withoutHeaderSync, caught: refused},
-	"acknowledge before sync":      {wrap: withLateSync, caught: lost},
-	"retry after a failed sync":    {wrap: withRetry, caught: lost, drive: syncsFailInARow},
-	"no payload checksum":          {wrap: withoutPayloadChecksum, caught: refused},
+	"no directory sync":            {wrap: withoutDirectorySync, caught: loss},
+	"no header sync":               {wrap: withoutHeaderSync, caught: refusal},
+	"acknowledge before sync":      {wrap: withLateSync, caught: loss},
+	"retry after a failed sync":    {wrap: withRetry, caught: loss, drive: syncsFailInARow},
+	"no payload checksum":          {wrap: withoutPayloadChecksum, caught: refusal},
 	"no record checksum":           {wrap: withoutRecordChecksum, caught: []string{checkRead}, drive: servesAltered},
-	"trusting the page cache":      {wrap: trustingThePageCache, caught: refused},
-	"appending behind a torn tail": {opened: appendWhereTorn, caught: lost},
+	"trusting the page cache":      {wrap: trustingThePageCache, caught: refusal},
+	"appending behind a torn tail": {opened: appendWhereTorn, caught: loss},
 	"no chaining": {wrap: withoutChain, drive: votesWhileSegmentsGoRound, harmless: "the checksum of a header takes a salt of the segment's present life, and the " +
 		"header says sequence, segment and offset: a batch that is not the next one is told by those. The chain guards " +
 		"against a disk that brings back old sectors of the same life, which no crash does"},
-	"no zeroing": {wrap: withoutZeroing, caught: refused},
+	"no zeroing": {wrap: withoutZeroing, caught: refusal},
 	"a snapshot renamed before its sync": {wrap: withEarlyRename, drive: snapshotsFollow, harmless: "the name of a " +
 		"snapshot means nothing, but the record that is written when the snapshot is durable: until then it is swept up"},
-	"a release recorded before the snapshot is durable":     {wrap: withLateSnapshot, caught: refused},
-	"a segment removed before the release of it is durable": {early: releaseEarly, caught: refused, drive: snapshotsFollow},
+	"a release recorded before the snapshot is durable":     {wrap: withLateSnapshot, caught: refusal},
+	"a segment removed before the release of it is durable": {early: releaseEarly, caught: refusal, drive: snapshotsFollow},
 }
 
 func TestPlantedMistakesAreCaught(t *testing.T) {
@@ -149,7 +149,7 @@ func servesAltered(w *workload) {
 	w.create(one)
 	w.append(one, 1, 100)
 	w.syncs(one)
-	entry := w.open[one].(*member).state.entries[0]
+	entry := stateOf(w.open[one].(*member)).entries[0]
 	path := filepath.Join(storeDir, entry.segment.name)
 	for at := entry.offset; at < entry.offset+entry.bytes; at++ {
 		w.must(w.disk.Flip(path, at, 3))

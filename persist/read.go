@@ -19,8 +19,8 @@ func (m *member) ReadEntries(lo, hi node.Index, bytesMax int) ([]node.Entry, err
 		if err != nil {
 			return nil, err
 		}
-		if !there {
-			return entries, nil
+		if !there { // released, or closed with the store
+			return entries, m.store.failure()
 		}
 		for _, e := range read {
 			if bytes += len(e.Data) + entryBytes; bytes > bytesMax && len(entries) > 0 {

@@ -147,6 +147,7 @@ func (r *recovering) beginLog(found *chain) {
 		s.wal.storeID = s.opts.draw()
 	}
 	s.snapshots = newSnapshotDir(s.opts.fs, filepath.Join(s.dir, snapshotsDir), s.wal.storeID, s.fail)
+	s.snapshots.random = s.opts.draw
 }
 
 // file opens a segment that entries will be read from. Segments come in order.
@@ -316,6 +317,7 @@ func (r *recovering) cutPredecessor() error {
 	if err := errors.Join(f.Truncate(r.end.offset), f.Close()); err != nil {
 		return fmt.Errorf("persist: cutting %s: %w", g.name, err)
 	}
+	s.wal.newest().before -= g.size - r.end.offset
 	g.size = r.end.offset
 	return nil
 }
@@ -331,20 +333,38 @@ func (s *Store) snapshotNames() map[string]bool {
 	return names
 }
 
-// named gives damage the names of the members that it concerns: those that could be read there, or else all that are
-// known so far.
+// named gives damage the names of the members that it concerns: those that could be read there, or else all.
 func (s *Store) named(err error) error {
 	var d *damage
 	if !errors.As(err, &d) {
 		return err
 	}
-	var members []MemberName
-	for _, m := range s.all() {
-		if d.keys == nil || slices.Contains(d.keys, m.state.key) {
-			members = append(members, m.state.name)
-		}
+	return d.in(s.dir, d.concerned(s.namesOnDisk()))
+}
+
+// namesOnDisk are the members whose names can still be read in the log: damage may be found before any is known.
+func (s *Store) namesOnDisk() map[node.Incarnation]MemberName {
+	names := map[node.Incarnation]MemberName{}
+	found := &chain{fs: s.opts.fs, dir: s.dir, tolerate: func(error) {}}
+	if found.load() != nil {
+		return names
 	}
-	return d.in(s.dir, members)
+	_, _ = found.replay(s.opts.fs.BootID(), func(b *batch) error { // what ends it has been reported
+		for rest := b.payload; len(rest) > 0; {
+			r, after, err := format.Next(rest)
+			if err != nil {
+				break
+			}
+			if m, err := r.Member(); r.Kind == format.KindMember && err == nil {
+				names[r.Key] = MemberName(m)
+			} else if r.Kind == format.KindDelete {
+				delete(names, r.Key)
+			}
+			rest = after
+		}
+		return nil
+	})
+	return names
 }
 
 // progress tells how far recovery is, once a second when it takes longer than two.

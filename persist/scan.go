@@ -3,6 +3,7 @@ package persist
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -82,6 +83,22 @@ func (d *damage) Unwrap() error { return d.err }
 
 // Is reports whether target is [ErrDamaged].
 func (d *damage) Is(target error) bool { return target == ErrDamaged }
+
+// concerned are the members whose keys are in the damage: all, in order, if none is known or one is nobody's, since that may
+// have been anyone's.
+func (d *damage) concerned(names map[node.Incarnation]MemberName) []MemberName {
+	var members []MemberName
+	for _, key := range d.keys {
+		if name, ok := names[key]; ok {
+			members = append(members, name)
+		}
+	}
+	if len(members) == 0 || len(members) < len(d.keys) {
+		members = slices.AppendSeq(members[:0], maps.Values(names))
+	}
+	slices.SortFunc(members, MemberName.compare)
+	return members
+}
 
 // in says to the user what is damaged. Members are those that the keys stand for.
 func (d *damage) in(dir string, members []MemberName) *DamageError {

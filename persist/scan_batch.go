@@ -2,6 +2,7 @@ package persist
 
 import (
 	"fmt"
+	"slices"
 
 	"example.com/raftactor/node"
 	"example.com/raftactor/persist/internal/format"
@@ -137,7 +138,8 @@ func checkRecords(payload []byte, count uint32) error {
 	return nil
 }
 
-// readable returns the keys of records that can be read in a faulty batch.
+// readable returns the keys that the records of a faulty batch have, also those that are damaged themselves: then the key
+// may be one that nobody has. It is nil if there may be records that cannot be found.
 func (c *cursor) readable(f *fault) []node.Incarnation {
 	length := int64(windowBytes) // a guess
 	if f.header != nil {
@@ -148,22 +150,18 @@ func (c *cursor) readable(f *fault) []node.Incarnation {
 		return nil
 	}
 	var keys []node.Incarnation
-	seen := map[node.Incarnation]bool{}
-	for b = b[format.BatchHeaderBytes:]; len(b) >= format.RecordHeaderBytes; {
-		r, rest, err := format.Next(b)
-		if err != nil {
-			length, ok := format.RecordBytes(b)
-			if !ok || length > int64(len(b)) || isZero(b[:format.RecordHeaderBytes]) {
-				break
-			}
-			b = b[length:]
-			continue
+	for b = b[format.BatchHeaderBytes:]; len(b) > 0; {
+		bytes, ok := format.RecordBytes(b)
+		if f.header == nil && (!ok || isZero(b[:format.RecordHeaderBytes])) {
+			break // the padding
 		}
-		if r.Key != 0 && !seen[r.Key] {
-			seen[r.Key] = true
-			keys = append(keys, r.Key)
+		if !ok || bytes > int64(len(b)) {
+			return nil
 		}
-		b = rest
+		if key := format.RecordKey(b); key != 0 && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+		b = b[bytes:]
 	}
 	return keys
 }

@@ -59,6 +59,7 @@ func newBuilder() *builder {
 func (b *builder) begin(number, predecessor uint64, end format.Position) {
 	b.header = format.SegmentHeader{
 		StoreID: testStoreID, Segment: number, Salt: number*0x9e3779b97f4a7c15 + 1, Predecessor: predecessor, End: end, BootID: b.boot,
+		Bytes: uint64(b.size),
 	}
 	b.file, b.offset, b.at = segmentName(number), format.BlockBytes, end
 	b.files[b.file] = make([]byte, b.size)

@@ -113,6 +113,13 @@ func (r *replay) walk(w *walk) error {
 		return r.chain.refuse(err)
 	}
 	defer window.close()
+	if length := w.segment.header.Bytes; w.newest && uint64(window.size) < length {
+		err := r.chain.refuse(&damage{file: w.segment.name, offset: window.size, detail: fmt.Sprintf(
+			"the file is cut off: it has %d bytes, and had %d", window.size, length)})
+		if err != nil {
+			return err
+		}
+	}
 	if w.progress && r.chain.progress != nil {
 		window.moved = func(offset int64) { r.chain.progress(r.done+offset, r.total) }
 	}

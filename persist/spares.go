@@ -123,7 +123,10 @@ func (s *spares) create(size int64) (base string, err error) {
 		if err != nil {
 			return base, err
 		}
-		return base, s.fill(f, base, size)
+		if err = s.fill(f, base, size); err != nil {
+			_ = s.fs.Remove(s.path(base + spareTmpEnding)) // not to keep room on a disk that is full
+		}
+		return base, err
 	}
 }
 

@@ -49,6 +49,10 @@ type Store struct {
 	// closing: nothing new is taken. Guarded by mu.
 	closing bool
 
+	// ending is done by the first Close, and ended is what that says.
+	ending sync.Once
+	ended  error
+
 	// failed is why nothing can be written any more, or nil.
 	failed atomic.Pointer[error]
 	// live counts the members that are there, for their shares of the memory.
@@ -182,16 +186,16 @@ func (s *Store) clusterID() string {
 }
 
 // Close ends the store. What has been handed over by Sync is written before; what comes later is [ErrClosed]. Stop the
-// members that use it first.
+// members that use it first. Again it says what it said the first time.
 func (s *Store) Close() error {
+	s.ending.Do(func() { s.ended = s.close() })
+	return s.ended
+}
+
+func (s *Store) close() error {
 	s.mu.Lock()
-	closing := s.closing
 	s.closing = true
 	s.mu.Unlock()
-	if closing {
-		<-s.done
-		return nil
-	}
 	if s.opts.inline {
 		s.end()
 	} else {

@@ -16,7 +16,7 @@ func quiet() Options {
 	return Options{Logger: hclog.NewNullLogger(), SegmentBytes: 1 << 16, inline: true}
 }
 
-func mustOpen(t *testing.T, dir string, opts Options) *Store {
+func mustOpen(t testing.TB, dir string, opts Options) *Store {
 	t.Helper()
 	s, err := Open(dir, opts)
 	if err != nil {
@@ -25,7 +25,7 @@ func mustOpen(t *testing.T, dir string, opts Options) *Store {
 	return s
 }
 
-func mustMember(t *testing.T, s *Store, group string, id node.ID) node.Storage {
+func mustMember(t testing.TB, s *Store, group string, id node.ID) node.Storage {
 	t.Helper()
 	m, err := s.Open(group, id)
 	if err != nil {
@@ -34,7 +34,7 @@ func mustMember(t *testing.T, s *Store, group string, id node.ID) node.Storage {
 	return m
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -155,4 +155,12 @@ func TestSegmentsGoRound(t *testing.T) {
 	if got, want := readAll(t, m), commands(1, next-5, next-1); !equalEntries(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
+}
+
+// stateOf is what is durable of a member.
+func stateOf(m *member) *state {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.settle()
+	return &m.state
 }

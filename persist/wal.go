@@ -77,6 +77,7 @@ func (w *wal) begin(predecessor uint64, end format.Position, room int64) error {
 	w.salt, w.offset, w.position = w.draw(), format.BlockBytes, end
 	header := format.SegmentHeader{
 		StoreID: w.storeID, Segment: number, Salt: w.salt, Predecessor: predecessor, End: end, BootID: w.bootID,
+		Bytes: uint64(size),
 	}
 	block := header.Append(make([]byte, 0, format.BlockBytes))[:format.BlockBytes]
 	if _, err := file.WriteAt(block, 0); err != nil {

@@ -20,7 +20,7 @@ func (s *Store) enqueue(m *member) {
 	s.mu.Unlock()
 	switch {
 	case err != nil:
-		m.fail(err)
+		m.refuse(err)
 	case first:
 		s.nudge()
 	}

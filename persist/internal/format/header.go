@@ -59,6 +59,8 @@ type SegmentHeader struct {
 	End         Position
 	// BootID is that of the machine when the segment was begun.
 	BootID string
+	// Bytes is the length that the file has as long as it is the newest one.
+	Bytes uint64
 }
 
 // Append writes the header.
@@ -75,6 +77,7 @@ func (h *SegmentHeader) Append(b []byte) []byte {
 	var boot [bootIDMax]byte
 	copy(boot[:], h.BootID)
 	b = append(b, boot[:]...)
+	b = binary.LittleEndian.AppendUint64(b, h.Bytes)
 	b = append(b, make([]byte, SegmentHeaderBytes-4-(len(b)-start))...)
 	return binary.LittleEndian.AppendUint32(b, Checksum(b[start:]))
 }
@@ -102,6 +105,7 @@ func ParseSegmentHeader(b []byte) (SegmentHeader, error) {
 		Predecessor: binary.LittleEndian.Uint64(b[40:]),
 		End:         Position{binary.LittleEndian.Uint64(b[48:]), binary.LittleEndian.Uint32(b[12:])},
 		BootID:      string(boot),
+		Bytes:       binary.LittleEndian.Uint64(b[56+bootIDMax:]),
 	}, nil
 }
 

@@ -222,6 +222,11 @@ func RecordBytes(b []byte) (int64, bool) {
 	return int64(binary.LittleEndian.Uint32(b[4:])) + RecordHeaderBytes, true
 }
 
+// RecordKey is the key of the record at the start of b, which has a header. Nothing is verified.
+func RecordKey(b []byte) node.Incarnation {
+	return node.Incarnation(binary.LittleEndian.Uint64(b[12:]))
+}
+
 // Next verifies and parses the record at the start of b, and returns what follows it.
 func Next(b []byte) (Record, []byte, error) {
 	if length, ok := RecordBytes(b); ok && length <= int64(len(b)) && Checksum(b[4:length]) != binary.LittleEndian.Uint32(b) {
