@@ -31,6 +31,13 @@ func withWriter(disk *simfs.FS, seed uint64) Options {
 	return opts
 }
 
+// withoutChores has segments so large that no test needs a second one: so the writer is the only one who writes.
+func withoutChores(disk *simfs.FS) Options {
+	opts := withWriter(disk, 1)
+	opts.SegmentBytes = 4 << 20
+	return opts
+}
+
 // noneLeft fails the test if it leaves goroutines.
 func noneLeft(t *testing.T) {
 	before := goleak.IgnoreCurrent()
@@ -47,33 +54,39 @@ func waitSync(m node.Storage) error {
 }
 
 func TestTheStoreConformsOnASimulatedDisk(t *testing.T) {
-	persisttest.Run(t, func(t *testing.T) persisttest.Subject {
-		noneLeft(t)
-		disk := simfs.New()
-		opened := uint64(0)
-		open := func() *Store {
-			opened++
-			opts := withWriter(disk, opened)
-			opts.RecentBytesMax = 1
-			return mustOpen(t, useDir, opts)
-		}
-		store := open()
-		t.Cleanup(func() { must(t, store.Close()) })
-		return persisttest.Subject{
-			Store: store,
-			Reopen: func() persisttest.Store {
-				must(t, store.Close())
-				store = open()
-				return store
-			},
-			MemoryBytes: recentBytesMin,
-			Snapshots: func() int {
-				names, _ := disk.ReadDir(filepath.Join(useDir, snapshotsDir))
-				return len(names)
-			},
-			Seed: 7,
-		}
-	})
+	for name, recentBytes := range map[string]int{"little memory": recentBytesMin, "much memory": 0} {
+		t.Run(name, func(t *testing.T) {
+			persisttest.Run(t, func(t *testing.T) persisttest.Subject { return simulated(t, recentBytes) })
+		})
+	}
+}
+
+// simulated is a store with a writer of its own, and so much memory for the end of a log.
+func simulated(t *testing.T, recentBytes int) persisttest.Subject {
+	noneLeft(t)
+	disk, opened := simfs.New(), uint64(0)
+	open := func() *Store {
+		opened++
+		opts := withWriter(disk, opened)
+		opts.RecentBytesMax = recentBytes
+		return mustOpen(t, useDir, opts)
+	}
+	store := open()
+	t.Cleanup(func() { must(t, store.Close()) })
+	return persisttest.Subject{
+		Store: store,
+		Reopen: func() persisttest.Store {
+			must(t, store.Close())
+			store = open()
+			return store
+		},
+		MemoryBytes: recentBytes,
+		Snapshots: func() int {
+			names, _ := disk.ReadDir(filepath.Join(useDir, snapshotsDir))
+			return len(names)
+		},
+		Seed: 7,
+	}
 }
 
 // Members that are written to, read, compacted, closed and opened again, each by a goroutine of its own, while another one
@@ -179,9 +192,7 @@ func (g *gate) open(disk *simfs.FS) {
 func TestWhatArrivesDuringASyncSharesTheNext(t *testing.T) {
 	noneLeft(t)
 	disk := simfs.New()
-	opts := withWriter(disk, 1)
-	opts.SegmentBytes = 1 << 20
-	s := mustOpen(t, useDir, opts)
+	s := mustOpen(t, useDir, withoutChores(disk))
 	var members []node.Storage
 	for id := range 10 {
 		members = append(members, mustMember(t, s, "g", node.ID(id+1)))
@@ -224,7 +235,7 @@ func TestWhatArrivesDuringASyncSharesTheNext(t *testing.T) {
 func TestAFailureDuringAWriteLeavesTheWriteAlone(t *testing.T) {
 	noneLeft(t)
 	disk := simfs.New()
-	s := mustOpen(t, useDir, withWriter(disk, 1))
+	s := mustOpen(t, useDir, withoutChores(disk))
 	m, other := mustMember(t, s, "g", 1), mustMember(t, s, "g", 2)
 	g := newGate(disk, simfs.Sync)
 	type answer struct {
@@ -266,7 +277,7 @@ func TestAllMembersAreToldThatTheStoreHasFailed(t *testing.T) {
 		t.Run(kind.String(), func(t *testing.T) {
 			noneLeft(t)
 			disk := simfs.New()
-			s := mustOpen(t, useDir, withWriter(disk, 1))
+			s := mustOpen(t, useDir, withoutChores(disk))
 			var members []node.Storage
 			for id := range 10 {
 				members = append(members, mustMember(t, s, "g", node.ID(id+1)))

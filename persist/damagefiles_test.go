@@ -214,7 +214,7 @@ func TestDamageThatComesLaterIsReportedByWhoReads(t *testing.T) {
 	for _, file := range append(sp.segmentsOf(), sp.snapshotOf(MemberName{"b", 3}), sp.snapshotOf(MemberName{"b", 2})) {
 		counts := [verdicts]int{}
 		for _, p := range sp.parts[file] {
-			for offset := p.start; offset < p.used && !(p.last && p.members == nil); offset += 41 {
+			for offset := p.start; offset < p.used && !(p.last && p.members == nil); offset += 41 * min(faultStride, 10) {
 				v := sp.damageOpen(t, damageDone{file: file, offset: offset, bit: int(offset) % 8})
 				counts[v]++
 			}
