@@ -36,7 +36,7 @@ func (w *workload) randomStep() {
 		return
 	}
 	switch n := w.rng.IntN(100); {
-	case n < 60:
+	case n < 52:
 		w.randomChange(name)
 		if w.rng.IntN(3) == 0 {
 			w.randomChange(name)
@@ -122,9 +122,9 @@ func (w *workload) randomSnapshot(name MemberName) {
 	case n == 1 && v.snapshot.Index >= v.first:
 		w.compact(name, v.snapshot, v.content, v.snapshot.Index)
 	case len(v.entries) > 0 && v.last() > v.snapshot.Index:
-		low := max(v.first, v.snapshot.Index+1)
-		i := low + node.Index(w.rng.IntN(int(v.last()+1-low)))
-		through := max(v.first-1, i-min(i, node.Index(w.rng.IntN(4))))
+		// Mostly near the end, so that segments go.
+		i := max(v.last()-node.Index(w.rng.IntN(2)), v.first, v.snapshot.Index+1)
+		through := max(v.first-1, i-min(i, node.Index(w.rng.IntN(3))))
 		w.compact(name, w.snapshot(name, i, v.term(i), content), content, through)
 	case n == 2:
 		meta := w.snapshot(name, v.last()+1, v.hard.Term+1, content)
