@@ -73,7 +73,8 @@ func readDurable(m node.Storage, first, last node.Index) ([]node.Entry, error) {
 		}
 		for _, e := range entries {
 			if term, err := m.Log().Term(i); err != nil || e.Index != i || e.Term != term {
-				return nil, fmt.Errorf("entry %d of term %d was read in the place of %d of term %d, %w", e.Index, e.Term, i, term, err)
+				return nil, fmt.Errorf("entry %d of term %d was read in the place of %d of term %d, %w",
+					e.Index, e.Term, i, term, err)
 			}
 			i++
 		}
@@ -228,7 +229,8 @@ func newSpecimenOn(t testing.TB, disk *simfs.FS, orderly bool, seed uint64) *spe
 // fill writes what a specimen has: three members with logs in several segments, of which one has installed a snapshot,
 // and one has compacted its log and changed its mind about the end, and a member that has been deleted.
 func fill(t testing.TB, s *Store) []node.Storage {
-	a, b, c, gone := mustMember(t, s, "a", 1), mustMember(t, s, "b", 2), mustMember(t, s, "b", 3), mustMember(t, s, "gone", 1)
+	a, b, c := mustMember(t, s, "a", 1), mustMember(t, s, "b", 2), mustMember(t, s, "b", 3)
+	gone := mustMember(t, s, "gone", 1)
 	all := []node.Storage{a, b, c}
 	for id, m := range all {
 		must(t, m.Log().SetFounding(node.Voters(1, 2, 3)))
@@ -322,7 +324,8 @@ func (sp *specimen) survey(t testing.TB) {
 	ps[len(ps)-1].last = true
 	for name, c := range sp.want {
 		if handle, ok := c.snapshot.Handle.(string); ok {
-			sp.parts[filepath.Join(snapshotsDir, handle)] = snapshotParts(sp.disk.Content(filepath.Join(sp.dir, snapshotsDir, handle)), name)
+			file := filepath.Join(snapshotsDir, handle)
+			sp.parts[file] = snapshotParts(sp.disk.Content(filepath.Join(sp.dir, file)), name)
 		}
 	}
 }
@@ -335,9 +338,12 @@ func snapshotParts(file []byte, name MemberName) []part {
 	parts := []part{{start: 0, end: header, used: header, headers: [][2]int64{{0, header}}, members: owner}}
 	for at := header; at < size-footer; at += chunk {
 		end := min(at+chunk, size-footer)
-		parts = append(parts, part{start: at, end: end, used: end, headers: [][2]int64{{at, at + 4}, {end - 4, end}}, members: owner})
+		sums := [][2]int64{{at, at + 4}, {end - 4, end}} // which of the two has it is not known here
+		parts = append(parts, part{start: at, end: end, used: end, headers: sums, members: owner})
 	}
-	return append(parts, part{start: size - footer, end: size, used: size, headers: [][2]int64{{size - footer, size}}, members: owner})
+	return append(parts, part{
+		start: size - footer, end: size, used: size, headers: [][2]int64{{size - footer, size}}, members: owner,
+	})
 }
 
 // at is the part that a place is in, or nil if nothing is there.

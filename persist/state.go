@@ -114,6 +114,9 @@ func (s *state) truncate(r format.Record) error {
 	}
 	s.last = from - 1
 	s.entries.truncate(from)
+	if s.last == s.through {
+		s.entries = nil // what is left of a run has been released
+	}
 	s.configurations = withoutFrom(s.configurations, from)
 	return nil
 }

@@ -255,7 +255,8 @@ func TestRecoverySaysWhatItFound(t *testing.T) {
 		batches += len(sp.parts[file]) - 1
 		bytes += int64(len(sp.disk.Content(sp.path(file))))
 	}
-	if got.Members != 3 || got.Segments != len(sp.segmentsOf()) || got.Batches != int64(batches) || got.Took < time.Second || got.TailDropped != nil {
+	if got.Members != 3 || got.Segments != len(sp.segmentsOf()) || got.Batches != int64(batches) ||
+		got.Took < time.Second || got.TailDropped != nil {
 		t.Errorf("got %+v, want 3 members, %d segments and %d batches", got, len(sp.segmentsOf()), batches)
 	}
 	if got.Bytes < bytes/2 || got.Bytes > 2*bytes {

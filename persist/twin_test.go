@@ -183,7 +183,8 @@ func (w *twin) equals(want *node.MemoryLog) error {
 	case !reflect.DeepEqual(got.Snapshot(), want.Snapshot()):
 		return fmt.Errorf("snapshot %+v, want %+v", got.Snapshot(), want.Snapshot())
 	case got.FirstIndex() != want.FirstIndex() || got.LastIndex() != want.LastIndex():
-		return fmt.Errorf("entries %d to %d, want %d to %d", got.FirstIndex(), got.LastIndex(), want.FirstIndex(), want.LastIndex())
+		return fmt.Errorf("entries %d to %d, want %d to %d",
+			got.FirstIndex(), got.LastIndex(), want.FirstIndex(), want.LastIndex())
 	}
 	gotConfigurations, err := got.Configurations()
 	wantConfigurations, _ := want.Configurations()
@@ -227,7 +228,8 @@ func (w *twin) sameEntries(want *node.MemoryLog) error {
 			for k, e := range entries {
 				expected, _ := want.Entries(i+node.Index(k), i+node.Index(k)+1, 0)
 				if !equalEntries([]node.Entry{e}, expected) {
-					return fmt.Errorf("entry %d of term %d in the place of %d of term %d", e.Index, e.Term, expected[0].Index, expected[0].Term)
+					return fmt.Errorf("entry %d of term %d in the place of %d of term %d",
+						e.Index, e.Term, expected[0].Index, expected[0].Term)
 				}
 			}
 		}

@@ -66,7 +66,7 @@ func (s *Store) isClosing() bool {
 func (s *Store) end() {
 	for s.commit() {
 	}
-	s.vouch()
+	s.vouchAtEnd()
 	closed := ErrClosed
 	s.mu.Lock() // from here on nobody can enqueue
 	s.failed.CompareAndSwap(nil, &closed)
@@ -259,6 +259,15 @@ func (s *Store) vouch() {
 		return
 	}
 	s.vouched = true
+}
+
+// vouchAtEnd vouches for the newest batch in a new segment if there is no room in this one. Nothing comes that would.
+func (s *Store) vouchAtEnd() {
+	s.vouch()
+	if !s.vouched && s.failure() == nil {
+		s.wal.reset()
+		s.fail(s.rotate())
+	}
 }
 
 // prepareNext has the next segment prepared once this one is half full.

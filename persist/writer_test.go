@@ -188,7 +188,8 @@ func TestMembersThatKeepOldSegmentsAreAskedForARelease(t *testing.T) {
 	}
 	growSegments(t, s, lagging, 3)
 	if len(asked) > 0 || lagging.Stats().PinnedBytes != 2*opts.SegmentBytes {
-		t.Errorf("asked %v, though there are %d segments; %d bytes are pinned", asked, len(s.wal.segments), lagging.Stats().PinnedBytes)
+		t.Errorf("asked %v, though there are %d segments; %d bytes are pinned",
+			asked, len(s.wal.segments), lagging.Stats().PinnedBytes)
 	}
 	appendSome(t, modern, 1, 1, 10, node.EntryCommand)
 	commitAll(t, s, modern)
@@ -220,7 +221,8 @@ func TestMembersThatKeepOldSegmentsAreAskedForARelease(t *testing.T) {
 // runIn is the number of the first run of a member that is not in front of a segment.
 func (s *Store) runIn(t *testing.T, group string, number uint64) int {
 	t.Helper()
-	k := slices.IndexFunc(stateOf(s.members[MemberName{group, 1}]).entries, func(r run) bool { return r.segment.number >= number })
+	entries := stateOf(s.members[MemberName{group, 1}]).entries
+	k := slices.IndexFunc(entries, func(r run) bool { return r.segment.number >= number })
 	if k < 0 {
 		t.Fatalf("member %s/1 has nothing in segment %d", group, number)
 	}
@@ -238,7 +240,8 @@ func TestSegmentsAreUsedAgain(t *testing.T) {
 		t.Fatalf("%d spares are kept, want %d", n, sparesMax)
 	}
 	for _, name := range s.spares.ready {
-		if content := disk.Content(filepath.Join(useDir, name)); int64(len(content)) != s.opts.SegmentBytes || strings.Trim(string(content), "\x00") != "" {
+		content := string(disk.Content(filepath.Join(useDir, name)))
+		if int64(len(content)) != s.opts.SegmentBytes || strings.Trim(content, "\x00") != "" {
 			t.Errorf("%s is not all zeros, or has the wrong size", name)
 		}
 	}
@@ -351,6 +354,31 @@ func TestTheNewestBatchIsVouchedForOnce(t *testing.T) {
 	if batches(s) != before+1 || s.wal.offset != offset+format.BlockBytes {
 		t.Errorf("%d batches of %d bytes vouch for the last one", batches(s)-before, s.wal.offset-offset)
 	}
+}
+
+// Where the segment is full there is no room for a batch that vouches: the header of the next segment does, if the store is
+// closed. Otherwise it waits for what comes.
+func TestTheNewestBatchOfAFullSegmentIsVouchedForOnClose(t *testing.T) {
+	disk, s := inMemory(t)
+	m := &twin{name: MemberName{"g", 1}}
+	must(t, m.open(s))
+	full := s.wal.newest()
+	for s.wal.offset < full.size {
+		must(t, m.append(1, 3001))
+		m.sync()
+		s.commit()
+	}
+	before := batches(s)
+	if s.vouch(); batches(s) != before || s.wal.newest() != full {
+		t.Error("a segment was begun for nothing")
+	}
+	must(t, m.storage.Close())
+	must(t, s.Close())
+	disk = disk.PowerLoss(simfs.Choice{})
+	must(t, m.reopen(mustOpen(t, useDir, onDisk(disk.Kill(), 2))))
+	must(t, disk.Flip(filepath.Join(useDir, full.name), full.size-format.BlockBytes+500, 1))
+	_, err := Open(useDir, onDisk(disk, 2))
+	isDamage(t, err, full.name, MemberName{"g", 1})
 }
 
 // What is cut off in the middle of a segment's creation is not in effect, and the store goes on from what is in front

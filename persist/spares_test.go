@@ -1,0 +1,90 @@
+package persist
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"example.com/raftactor/node"
+	"example.com/raftactor/persist/internal/simfs"
+)
+
+// A spare whose zeros are not zeros any more becomes a segment all the same. What is written over it is sound. What lies
+// behind the end of the log may look like the remains of a batch: then it is dropped, or said to be damage, and nothing else
+// is lost.
+func TestADamagedSpareLosesNothing(t *testing.T) {
+	counts := [verdicts]int{}
+	for offset := int64(0); offset < 1<<15; offset += 509 {
+		for _, restarted := range []bool{true, false} {
+			v, err := spoiledSpare(t, offset, restarted)
+			if err != nil {
+				t.Errorf("offset %d, machine restarted: %v: %v", offset, restarted, err)
+			}
+			counts[v]++
+		}
+	}
+	t.Log(counted(counts))
+	if counts[harmless] == 0 || counts[dropped] == 0 {
+		t.Errorf("got %s, want some that are harmless, and some that are dropped", counted(counts))
+	}
+}
+
+// spoiledSpare damages the spare that the next segment is made of, fills a part of it, and ends the process.
+func spoiledSpare(t *testing.T, offset int64, restarted bool) (verdict, error) {
+	t.Helper()
+	disk, s := inMemory(t)
+	m := &twin{name: MemberName{"g", 1}}
+	must(t, m.open(s))
+	must(t, s.spares.prepare())
+	must(t, disk.Flip(filepath.Join(useDir, s.spares.ready[0]), offset, int(offset)%8))
+	for first := s.wal.newest(); s.wal.newest() == first || s.wal.offset < s.wal.newest().size/2; {
+		must(t, m.append(1, 3001))
+		m.sync()
+		s.commit()
+	}
+	if err := m.compare(); err != nil {
+		return harmless, err
+	}
+	image := disk.Kill()
+	if restarted {
+		image = disk.PowerLoss(simfs.Choice{})
+	}
+	s, err := Open(useDir, onDisk(image, 2))
+	if errors.Is(err, ErrDamaged) && changes(image) == 0 {
+		return refused, nil
+	}
+	if err != nil {
+		return refused, err
+	}
+	if err := m.reopen(s); err != nil {
+		return harmless, err
+	}
+	if s.Recovery().TailDropped != nil {
+		return dropped, nil
+	}
+	return harmless, nil
+}
+
+// One sector is all that a small batch has. When that is gone, nothing is left of it; but the watermark behind it knows that
+// it was there, and so does any later batch.
+func TestAWatermarkKnowsOfABatchThatIsGoneWithoutATrace(t *testing.T) {
+	for _, restarted := range []bool{true, false} {
+		disk, s := inMemory(t)
+		m := mustMember(t, s, "g", 1)
+		appendSome(t, m, 1, 1, 100, node.EntryCommand)
+		at := s.wal.offset
+		commitAll(t, s, m)
+		s.vouch()
+		must(t, disk.Zero(filepath.Join(useDir, s.wal.newest().name), at, simfs.SectorBytes))
+		image := disk.Kill()
+		if restarted {
+			image = disk.PowerLoss(simfs.Choice{})
+		}
+		_, err := Open(useDir, onDisk(image, 2))
+		isDamage(t, err, s.wal.newest().name, MemberName{"g", 1})
+		var damage *DamageError
+		if errors.As(err, &damage); damage.Offset != at {
+			t.Errorf("got %v, want offset %d", err, at)
+		}
+	}
+}
