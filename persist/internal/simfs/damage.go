@@ -2,14 +2,13 @@ package simfs
 
 import (
 	"io/fs"
-	"path/filepath"
 )
 
 // Content is a copy of what reads of a file see, or nil if there is no such file.
 func (f *FS) Content(name string) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	id, ok := f.names.lookup(filepath.Clean(name))
+	id, ok := f.names.lookup(clean(name))
 	if !ok {
 		return nil
 	}
@@ -33,7 +32,7 @@ func (f *FS) Zero(name string, offset, length int64) error {
 func (f *FS) damage(name string, offset, length int64, spoil func(at int64, s *sector)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	name = filepath.Clean(name)
+	name = clean(name)
 	id, ok := f.names.lookup(name)
 	if !ok {
 		return &fs.PathError{Op: "damage", Path: name, Err: fs.ErrNotExist}

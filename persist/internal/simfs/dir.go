@@ -211,3 +211,11 @@ func (ns namespace) key() string {
 	}
 	return string(key)
 }
+
+// clean is [filepath.Clean], which is nothing to do for most names.
+func clean(name string) string {
+	if strings.Contains(name, "//") || strings.Contains(name, "/.") || strings.HasSuffix(name, "/") || strings.HasPrefix(name, ".") {
+		return filepath.Clean(name)
+	}
+	return name
+}

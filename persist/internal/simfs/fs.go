@@ -69,7 +69,7 @@ func (f *FS) BootID() string { return "boot-" + strconv.FormatUint(f.boot, 10) }
 
 // MkdirAll implements [vfs.FS].
 func (f *FS) MkdirAll(dir string) error {
-	dir = filepath.Clean(dir)
+	dir = clean(dir)
 	op := Op{Kind: MkdirAll, Name: dir}
 	_, err := f.do(op, func(fault *Fault) (int, error) {
 		if fault != nil {
@@ -95,7 +95,7 @@ func (f *FS) MkdirAll(dir string) error {
 
 // Create implements [vfs.FS].
 func (f *FS) Create(name string) (vfs.File, error) {
-	op := Op{Kind: Create, Name: filepath.Clean(name)}
+	op := Op{Kind: Create, Name: clean(name)}
 	var h *handle
 	_, err := f.do(op, func(fault *Fault) (int, error) {
 		if fault != nil {
@@ -135,7 +135,7 @@ func (f *FS) OpenWritable(name string) (vfs.File, error) { return f.openFile(nam
 func (f *FS) Open(name string) (vfs.File, error) { return f.openFile(name, false) }
 
 func (f *FS) openFile(name string, writable bool) (vfs.File, error) {
-	op := Op{Kind: Open, Name: filepath.Clean(name)}
+	op := Op{Kind: Open, Name: clean(name)}
 	var h *handle
 	_, err := f.do(op, func(fault *Fault) (int, error) {
 		if fault != nil {
@@ -156,7 +156,7 @@ func (f *FS) openFile(name string, writable bool) (vfs.File, error) {
 
 // Rename implements [vfs.FS]. It renames files only.
 func (f *FS) Rename(old, new string) error {
-	op := Op{Kind: Rename, Name: filepath.Clean(old), To: filepath.Clean(new)}
+	op := Op{Kind: Rename, Name: clean(old), To: clean(new)}
 	_, err := f.do(op, func(fault *Fault) (int, error) {
 		if fault != nil {
 			return 0, op.failed(fault)
@@ -184,7 +184,7 @@ func (f *FS) Rename(old, new string) error {
 
 // Remove implements [vfs.FS]. It removes files only.
 func (f *FS) Remove(name string) error {
-	op := Op{Kind: Remove, Name: filepath.Clean(name)}
+	op := Op{Kind: Remove, Name: clean(name)}
 	_, err := f.do(op, func(fault *Fault) (int, error) {
 		if fault != nil {
 			return 0, op.failed(fault)
@@ -201,7 +201,7 @@ func (f *FS) Remove(name string) error {
 
 // ReadDir implements [vfs.FS].
 func (f *FS) ReadDir(dir string) (names []string, err error) {
-	op := Op{Kind: ReadDir, Name: filepath.Clean(dir)}
+	op := Op{Kind: ReadDir, Name: clean(dir)}
 	_, err = f.do(op, func(fault *Fault) (int, error) {
 		if fault != nil {
 			return 0, op.failed(fault)
@@ -227,7 +227,7 @@ func (f *FS) ReadDir(dir string) (names []string, err error) {
 
 // SyncDir implements [vfs.FS].
 func (f *FS) SyncDir(dir string) error {
-	op := Op{Kind: SyncDir, Name: filepath.Clean(dir)}
+	op := Op{Kind: SyncDir, Name: clean(dir)}
 	_, err := f.do(op, func(fault *Fault) (int, error) {
 		if err := f.checkDir(op.Name); err != nil {
 			return 0, op.err(err)
@@ -246,7 +246,7 @@ func (f *FS) SyncDir(dir string) error {
 
 // Lock implements [vfs.FS]. It holds for this file system only: an image has no locks.
 func (f *FS) Lock(name string) (io.Closer, error) {
-	op := Op{Kind: Lock, Name: filepath.Clean(name)}
+	op := Op{Kind: Lock, Name: clean(name)}
 	var h *handle
 	_, err := f.do(op, func(fault *Fault) (int, error) {
 		if fault != nil {
