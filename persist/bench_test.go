@@ -3,6 +3,7 @@ package persist
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -49,14 +50,16 @@ func benchStore(b *testing.B) *Store {
 	return s
 }
 
-// A benchLoad keeps so many writes under way, each an entry and a sync, and issues the next when one is done.
+// A benchLoad keeps so many writes under way, and issues the next when one is done.
 type benchLoad struct {
 	members []*benchMember
 	data    []byte
+	// turn is how many entries a member appends at once, with one sync, as in the turn of a raft actor.
+	turn int
 
 	mu   sync.Mutex
 	done *sync.Cond
-	// ready are the members of which a write has been done, once for each. Guarded by mu.
+	// ready are the members of which writes have been done. Guarded by mu.
 	ready []*benchMember
 	// finished counts those that are done. Guarded by mu.
 	finished int
@@ -67,26 +70,25 @@ type benchMember struct {
 	load    *benchLoad
 	storage node.Storage
 	next    node.Index
+	entries []node.Entry
 	synced  uint64 // guarded by load.mu
-	entry   [1]node.Entry
+	free    int    // how many writes may be issued; guarded by load.mu
 	report  func(uint64, error)
 }
 
 func newLoad(b *testing.B, s *Store, members, writes, bytes int) *benchLoad {
 	b.Helper()
-	l := &benchLoad{data: make([]byte, bytes)}
+	l := &benchLoad{data: make([]byte, bytes), turn: 1}
 	l.done = sync.NewCond(&l.mu)
 	for i := range members {
 		storage, err := s.Open("bench", node.ID(i+1))
 		if err != nil {
 			b.Fatal(err)
 		}
-		m := &benchMember{load: l, storage: storage, next: 1}
+		m := &benchMember{load: l, storage: storage, next: 1, free: writes / members}
 		m.report = m.done
 		l.members = append(l.members, m)
-		for range writes / members {
-			l.ready = append(l.ready, m)
-		}
+		l.ready = append(l.ready, m)
 	}
 	return l
 }
@@ -99,47 +101,62 @@ func (m *benchMember) done(seq uint64, err error) {
 	if err != nil {
 		l.err = err
 	}
-	for ; m.synced < seq; m.synced++ {
-		l.ready = append(l.ready, m)
-		l.finished++
-	}
+	n := int(seq - m.synced)
+	m.synced = seq
+	l.finished += n
+	l.free(m, n)
 	l.done.Signal()
 }
 
-func (m *benchMember) write(b *testing.B) {
-	m.entry[0] = node.Entry{Index: m.next, Term: 1, Kind: node.EntryCommand, Data: m.load.data}
-	if err := m.storage.Log().Append(m.entry[:]); err != nil {
-		b.Fatal(err)
+// free lets a member issue n writes more. It is called with mu held.
+func (l *benchLoad) free(m *benchMember, n int) {
+	if m.free == 0 && n > 0 {
+		l.ready = append(l.ready, m)
 	}
-	if m.storage.Sync(uint64(m.next), m.report) {
-		b.Fatal("what was not there is durable at once")
+	m.free += n
+}
+
+// write issues n writes.
+func (m *benchMember) write(b *testing.B, n int) {
+	for ; n > 0; n -= len(m.entries) {
+		m.entries = m.entries[:0]
+		for range min(n, m.load.turn) {
+			m.entries = append(m.entries, node.Entry{Index: m.next, Term: 1, Kind: node.EntryCommand, Data: m.load.data})
+			m.next++
+		}
+		if err := m.storage.Log().Append(m.entries); err != nil {
+			b.Fatal(err)
+		}
+		if m.storage.Sync(uint64(m.next-1), m.report) {
+			b.Fatal("what was not there is durable at once")
+		}
+		if m.load.turn > 1 {
+			runtime.Gosched() // its turn is over
+		}
 	}
-	m.next++
 }
 
 // run does n writes, and waits for all.
 func (l *benchLoad) run(b *testing.B, n int) {
-	var issue []*benchMember
-	issued := 0
-	for issued < n {
-		issue = l.await(b, issue)
-		for len(issue) > 0 && issued < n {
-			issue[len(issue)-1].write(b)
-			issue = issue[:len(issue)-1]
-			issued++
+	var ready []*benchMember
+	var counts []int
+	for issued := 0; issued < n; {
+		ready, counts = l.await(b, ready, counts, n-issued)
+		for i, m := range ready {
+			m.write(b, counts[i])
+			issued += counts[i]
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ready = append(l.ready, issue...)
 	for l.finished < n && l.err == nil {
 		l.done.Wait()
 	}
 	l.finished = 0
 }
 
-// await returns members of which writes are done, in the place of spent.
-func (l *benchLoad) await(b *testing.B, spent []*benchMember) []*benchMember {
+// await returns members that may write, and how much, up to most in all. The slices are used again.
+func (l *benchLoad) await(b *testing.B, ready []*benchMember, counts []int, most int) ([]*benchMember, []int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.ready) == 0 && l.err == nil {
@@ -148,9 +165,17 @@ func (l *benchLoad) await(b *testing.B, spent []*benchMember) []*benchMember {
 	if l.err != nil {
 		b.Fatal(l.err)
 	}
-	ready := l.ready
-	l.ready = spent[:0]
-	return ready
+	ready, counts = append(ready[:0], l.ready...), counts[:0]
+	l.ready = l.ready[:0]
+	for _, m := range ready {
+		n := min(m.free, most)
+		counts = append(counts, n)
+		most -= n
+		left := m.free - n
+		m.free = 0
+		l.free(m, left)
+	}
+	return ready, counts
 }
 
 // compact releases what the benchmark does not need, so that segments go round.
@@ -269,6 +294,7 @@ func BenchmarkThroughput(b *testing.B) {
 		b.Run(fmt.Sprintf("bytes=%d", bytes), func(b *testing.B) {
 			s := benchStore(b)
 			l, f := newLoad(b, s, 1, 1024, bytes), newFloor(b)
+			l.turn = 512 // one half is appended while the other one is written
 			recordBytes := bytes + format.RecordHeaderBytes + format.EntryHeaderBytes
 			writes := max(32<<20/recordBytes/8, 1<<14)
 			var batches, written int

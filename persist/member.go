@@ -10,22 +10,22 @@ import (
 
 // member is the [node.Storage] of one member. It is the same for all who open it, one after the other.
 //
-// What the node writes goes through three buffers: staged by the node's goroutine, handed over by Sync, and being
-// written. So the node never waits for the writer, nor the writer for the node.
+// What the node writes goes through four buffers: staged by the node's goroutine, handed over by Sync, being
+// written, and arrived on the disk. So the node never waits for the writer, nor the writer for the node.
 type member struct {
 	store *Store
 	// log belongs to the goroutine that steps the node, and so does handed, which counts the handovers.
 	log    stagedLog
 	handed uint64
-	// writing is what is being written. Owned by the writer, until written says where it is durable: then it has to be
-	// applied to the state, and is guarded by mu.
+	// writing is what is being written. Owned by the writer.
 	writing parcel
 
 	mu sync.Mutex
-	// state is what is durable, less what is written; its key and name never change. Whoever looks at it calls settle
-	// before. Guarded by mu.
+	// state is what is durable, less the records of arrived, which is at a place; its key and name never change. Whoever
+	// looks at it calls settle before. Guarded by mu.
 	state   state
-	written place
+	arrived parcel
+	at      place
 	// pending has been handed over, and waits for the writer. queued: the store's queue names this member for it.
 	// Guarded by mu.
 	pending parcel
@@ -112,7 +112,6 @@ func (m *member) write(records func(*parcel)) error {
 func (m *member) collect() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.settle()
 	m.writing, m.pending = m.pending, m.writing
 	m.queued, m.busy = false, true
 	return len(m.writing.records)
@@ -123,20 +122,22 @@ func (m *member) collect() int {
 func (m *member) arrive(at place) effects {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.written, m.busy = at, false
-	if m.writing.weighty {
+	m.settle()
+	m.writing, m.arrived = m.arrived, m.writing
+	m.at, m.busy = at, false
+	if m.arrived.weighty {
 		return m.settle()
 	}
 	return effects{}
 }
 
-// settle applies what is written to the state. It is called with mu held.
+// settle applies what has arrived to the state. It is called with mu held.
 func (m *member) settle() (e effects) {
-	at := m.written
+	at := m.at
 	if at.segment == nil {
 		return e
 	}
-	for rest := m.writing.records; len(rest) > 0; {
+	for rest := m.arrived.records; len(rest) > 0; {
 		r, after, err := format.Split(rest)
 		if err == nil {
 			err = e.apply(&m.state, r, at)
@@ -148,11 +149,11 @@ func (m *member) settle() (e effects) {
 		at.offset += int64(len(rest) - len(after))
 		rest = after
 	}
-	if m.writing.number >= m.voidBy {
+	if m.arrived.number >= m.voidBy {
 		m.void = 0
 	}
-	m.written = place{}
-	m.writing.clear()
+	m.at = place{}
+	m.arrived.clear()
 	return e
 }
 
