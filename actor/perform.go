@@ -36,7 +36,7 @@ func (r *raftActor) perform(actions []node.Action) {
 			r.acceptSnapshot(a)
 		case *node.RestoreSnapshot:
 			r.toRestore.Store(uint64(a.Meta.Index))
-		r.work.add(&restoreSnapshot{meta: a.Meta})
+			r.work.add(&restoreSnapshot{meta: a.Meta})
 		default:
 			r.performNotice(a)
 		}

@@ -64,6 +64,7 @@ type benchLoad struct {
 	// finished counts those that are done. Guarded by mu.
 	finished int
 	err      error // guarded by mu
+	waits    bool  // guarded by mu
 }
 
 type benchMember struct {
@@ -104,8 +105,17 @@ func (m *benchMember) done(seq uint64, err error) {
 	n := int(seq - m.synced)
 	m.synced = seq
 	l.finished += n
+	if l.waits {
+		l.waits = false
+		l.done.Signal()
+	}
 	l.free(m, n)
-	l.done.Signal()
+}
+
+// wait waits until something has been done. It is called with mu held.
+func (l *benchLoad) wait() {
+	l.waits = true
+	l.done.Wait()
 }
 
 // free lets a member issue n writes more. It is called with mu held.
@@ -150,7 +160,7 @@ func (l *benchLoad) run(b *testing.B, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.finished < n && l.err == nil {
-		l.done.Wait()
+		l.wait()
 	}
 	l.finished = 0
 }
@@ -160,7 +170,7 @@ func (l *benchLoad) await(b *testing.B, ready []*benchMember, counts []int, most
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.ready) == 0 && l.err == nil {
-		l.done.Wait()
+		l.wait()
 	}
 	if l.err != nil {
 		b.Fatal(l.err)
