@@ -3,6 +3,7 @@ package persist
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"example.com/raftactor/node"
 	"example.com/raftactor/persist/internal/format"
@@ -17,21 +18,22 @@ type member struct {
 	// log belongs to the goroutine that steps the node, and so does handed, which counts the handovers.
 	log    stagedLog
 	handed uint64
-	// writing is what is being written. Owned by the writer.
-	writing parcel
 
 	mu sync.Mutex
-	// state is what is durable, less the records of arrived, which is at a place; its key and name never change. Whoever
-	// looks at it calls settle before. Guarded by mu.
+	// state is what is durable, less the records of arrived, which is at a place, and those of writing, once their flight
+	// has landed; its key and name never change. Whoever looks at it calls settle before. Guarded by mu.
 	state   state
 	arrived parcel
 	at      place
+	// writing is with the writer, at an offset in a batch, until the flight has landed. Then it is guarded by mu; flight is
+	// nil if there is none.
+	writing parcel
+	flight  *flight
+	offset  int64
 	// pending has been handed over, and waits for the writer. queued: the store's queue names this member for it.
 	// Guarded by mu.
 	pending parcel
 	queued  bool
-	// busy: the writer has something of this member. Guarded by mu.
-	busy bool
 	// void is where a truncation begins that is on its way in the handover voidBy, or zero: what is durable from there on
 	// is not the log any more. Guarded by mu.
 	void   node.Index
@@ -54,7 +56,7 @@ func newMember(s *Store, key node.Incarnation, name MemberName) *member {
 func (m *member) take() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.open || m.queued || m.busy {
+	if m.open || m.queued || m.isFlying() {
 		return fmt.Errorf("persist: opening member %v: %w", m.state.name, node.ErrInUse)
 	}
 	m.settle()
@@ -69,7 +71,7 @@ func (m *member) Log() node.Log { return &m.log }
 // Sync implements [node.Storage].
 func (m *member) Sync(seq uint64, done func(seq uint64, err error)) bool {
 	m.mu.Lock()
-	if m.log.stage.count == 0 && !m.queued && !m.busy {
+	if m.log.stage.count == 0 && !m.queued && !m.isFlying() {
 		m.mu.Unlock()
 		if err := m.store.failure(); err != nil { // what was on its way is not durable, though it is not there any more
 			done(seq, err)
@@ -108,31 +110,48 @@ func (m *member) write(records func(*parcel)) error {
 	return <-done
 }
 
-// collect moves what has been handed over to the writer, who calls it, and returns its length.
-func (m *member) collect() int {
+// collect moves what has been handed over to the writer, who calls it, for a flight. It returns what is known of it.
+func (m *member) collect(f *flight) (l load, bytes int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.land()
 	m.writing, m.pending = m.pending, m.writing
-	m.queued, m.busy = false, true
-	return len(m.writing.records)
+	m.queued, m.flight = false, f
+	l = load{member: m, weighty: m.writing.weighty, seq: m.writing.seq, done: m.writing.done}
+	return l, len(m.writing.records)
 }
 
-// arrive takes note that what was being written is durable, and where. The records are applied when the state is next
-// looked at, mostly on the goroutine of the node and during the next sync; but at once where something follows from them.
-func (m *member) arrive(at place) effects {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.settle()
-	m.writing, m.arrived = m.arrived, m.writing
-	m.at, m.busy = at, false
-	if m.arrived.weighty {
-		return m.settle()
+// A flight is a batch on its way to the disk. All whose records are in it see by it that they have become durable, so
+// that the writer need not go to each.
+type flight struct {
+	// at is where the batch is. Set before landed.
+	at     place
+	landed atomic.Bool
+}
+
+// isFlying tells whether the writer has something of this member that is not durable. It is called with mu held.
+func (m *member) isFlying() bool { return m.flight != nil && !m.flight.landed.Load() }
+
+// land makes room for the next flight if the last one has landed. It is called with mu held.
+func (m *member) land() {
+	if m.flight == nil || !m.flight.landed.Load() {
+		return
 	}
-	return effects{}
+	m.apply()
+	m.arrived, m.writing = m.writing, m.arrived
+	m.at = place{m.flight.at.segment, m.flight.at.offset + m.offset}
+	m.flight = nil
 }
 
-// settle applies what has arrived to the state. It is called with mu held.
-func (m *member) settle() (e effects) {
+// settle brings the state up to date with what is durable: mostly on the goroutine of the node, and during the next sync.
+// It is called with mu held.
+func (m *member) settle() effects {
+	m.land()
+	return m.apply()
+}
+
+// apply applies what has arrived to the state. It is called with mu held.
+func (m *member) apply() (e effects) {
 	at := m.at
 	if at.segment == nil {
 		return e
@@ -157,6 +176,13 @@ func (m *member) settle() (e effects) {
 	return e
 }
 
+// settleNow is settle, for what has effects.
+func (m *member) settleNow() effects {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.settle()
+}
+
 // refuse tells who waits for what has been handed over, and cannot be queued any more. The writer may be at what came
 // before.
 func (m *member) refuse(err error) {
@@ -173,7 +199,7 @@ func (m *member) fail(err error) {
 	m.settle()
 	writing, pending := m.writing, m.pending
 	m.writing, m.pending = parcel{}, parcel{}
-	m.queued, m.busy = false, false
+	m.queued, m.flight = false, nil
 	m.mu.Unlock()
 	if pending.done == nil {
 		pending = writing

@@ -27,13 +27,17 @@ type Store struct {
 	spares    *spares
 	recovery  Recovery
 
-	// wal, backlog, taken, loads, vouched and prepared belong to the writer: whom it has not got to, whom it is writing
-	// for and what, that nothing is left to vouch for, and that the next segment has been seen to.
+	// wal, backlog, taken, flight, vouched and prepared belong to the writer: whom it has not got to, what it is writing,
+	// that nothing is left to vouch for, and that the next segment has been seen to.
 	wal               *wal
 	backlog           []*member
-	taken             []*member
-	loads             []load
+	taken             []load
+	flight            *flight
 	vouched, prepared bool
+	// arriving is what a batch held that is durable, while those who wait are told on a goroutine of its own. It is the
+	// writer's again when arrivals has been waited for.
+	arriving []load
+	arrivals sync.WaitGroup
 	// cutoff is the number of the oldest segment that may stay for long. It belongs to the writer.
 	cutoff uint64
 

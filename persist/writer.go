@@ -77,10 +77,14 @@ func (s *Store) end() {
 
 // failAll tells all who wait.
 func (s *Store) failAll() {
+	s.arrivals.Wait()
 	s.mu.Lock()
-	waiting := slices.Concat(s.taken, s.backlog, s.queue)
+	waiting := slices.Concat(s.backlog, s.queue)
 	s.queue = nil
 	s.mu.Unlock()
+	for _, l := range s.taken {
+		waiting = append(waiting, l.member)
+	}
 	s.taken, s.backlog = nil, nil
 	for _, m := range waiting {
 		m.fail(s.failure())
@@ -108,28 +112,33 @@ func (s *Store) take() bool {
 	clear(s.queue)
 	s.queue = s.queue[:0]
 	s.mu.Unlock()
+	if len(s.backlog) == 0 {
+		return false
+	}
+	s.flight = &flight{}
 	bytes := 0
 	for _, m := range s.backlog {
 		if bytes >= s.opts.BatchBytesMax {
 			break
 		}
-		bytes += m.collect()
-		s.taken = append(s.taken, m)
+		l, n := m.collect(s.flight)
+		s.taken = append(s.taken, l)
+		bytes += n
 	}
 	s.backlog = slices.Delete(s.backlog, 0, len(s.taken))
-	return len(s.taken) > 0
+	return true
 }
 
 // writeTaken writes the batch, in a new segment if there is no room for it.
 func (s *Store) writeTaken() error {
 	w := s.wal
 	w.reset()
-	s.loads = s.loads[:0]
-	for _, m := range s.taken {
-		s.loads = append(s.loads, load{w.put(&m.writing), m.writing.seq, m.writing.done})
+	for i := range s.taken {
+		m := s.taken[i].member
+		m.offset = w.put(&m.writing)
 	}
 	if w.count == 0 { // all that was asked for is durable by now
-		s.arrive(place{w.newest(), w.offset})
+		s.arrive(s.flight, place{w.newest(), w.offset})
 		return nil
 	}
 	if len(w.buffer) > math.MaxUint32 {
@@ -146,15 +155,8 @@ func (s *Store) writeTaken() error {
 	}
 	s.vouched = false
 	s.prepareNext()
-	s.arrive(at)
+	s.arrive(s.flight, at)
 	return nil
-}
-
-// A load is what a batch has of one member: where its records begin, and who waits for them.
-type load struct {
-	offset int64
-	seq    uint64
-	done   func(uint64, error)
 }
 
 // rotate goes on with the batch in a new segment.
@@ -208,40 +210,6 @@ func (s *Store) all() []*member {
 	}
 	slices.SortFunc(members, func(a, b *member) int { return a.state.name.compare(b.state.name) })
 	return members
-}
-
-// arrive takes note of where the batch is durable now, and tells those who wait.
-func (s *Store) arrive(at place) {
-	var all effects
-	for i, m := range s.taken {
-		e := m.arrive(place{at.segment, at.offset + s.loads[i].offset})
-		all.released = all.released || e.released
-		all.replaced = append(all.replaced, e.replaced...)
-		if e.deleted {
-			s.forget(m)
-		}
-	}
-	clear(s.taken)
-	s.taken = s.taken[:0]
-	for i := range s.loads {
-		if l := &s.loads[i]; l.done != nil {
-			l.done(l.seq, nil)
-		}
-	}
-	clear(s.loads)
-	if len(all.replaced) > 0 {
-		s.dropSnapshots(all.replaced)
-	}
-	if all.released {
-		s.releaseSegments()
-	}
-}
-
-func (s *Store) forget(m *member) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.members, m.state.name)
-	s.live.Add(-1)
 }
 
 // vouch writes a batch without records, whose header says that the one before it is durable. So there is no doubt about
