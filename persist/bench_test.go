@@ -333,3 +333,36 @@ func BenchmarkGroups(b *testing.B) {
 		func() time.Duration { return timed(func() { many.run(b, writes) }) },
 		func() time.Duration { return timed(func() { one.run(b, writes) }) })
 }
+
+// BenchmarkOpen reads back a log that is in the page cache: the whole recovery, the fresh segment included.
+func BenchmarkOpen(b *testing.B) {
+	for _, bytes := range []int{16, 256, 4096} {
+		b.Run(fmt.Sprintf("bytes=%d", bytes), func(b *testing.B) {
+			opts := Options{Logger: hclog.NewNullLogger()}
+			dir := benchDir(b)
+			s, err := Open(dir, opts)
+			if err != nil {
+				b.Fatal(err)
+			}
+			l := newLoad(b, s, 1, 1024, bytes)
+			l.turn = 512
+			l.run(b, 256<<20/(bytes+format.RecordHeaderBytes+format.EntryHeaderBytes))
+			if err := s.Close(); err != nil {
+				b.Fatal(err)
+			}
+			b.ResetTimer()
+			var rates []float64
+			for range b.N {
+				if s, err = Open(dir, opts); err != nil {
+					b.Fatal(err)
+				}
+				rates = append(rates, float64(s.Recovery().Bytes)/1e6/s.Recovery().Took.Seconds())
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			slices.Sort(rates)
+			b.ReportMetric(rates[len(rates)/2], "MB/s")
+		})
+	}
+}
