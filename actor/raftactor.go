@@ -194,7 +194,7 @@ func (r *raftActor) open() error {
 		if err == nil {
 			done.at = r.vitals.syncDone(seq)
 		}
-		r.system.Root.Send(r.self, done)
+		r.box.PostUserMessage(done) // by its PID a later life of the member might get it
 	}
 	return nil
 }
