@@ -216,7 +216,8 @@ func hasFailed(group string) func(event any) bool {
 	}
 }
 
-// A store that cannot write any more fails all groups that write. What was acknowledged is there when it is opened again.
+// A store that cannot write any more fails all groups that write. What was acknowledged is there when it is opened
+// again.
 func TestAStoreThatFailsFailsItsGroups(t *testing.T) {
 	t.Parallel()
 	g := newDiskGroup(t)
@@ -267,7 +268,8 @@ func TestSpawnRefusesWhatContradictsTheStore(t *testing.T) {
 	if _, err := raft.Spawn(g.system, other, &tally{}); !errors.Is(err, persist.ErrOtherCluster) {
 		t.Errorf("under another cluster: %v", err)
 	}
-	if _, err := raft.Spawn(g.system, g.config(2, store, founders()[:2]...), &tally{}); !errors.Is(err, raft.ErrFounding) {
+	fewer := g.config(2, store, founders()[:2]...)
+	if _, err := raft.Spawn(g.system, fewer, &tally{}); !errors.Is(err, raft.ErrFounding) {
 		t.Errorf("with other founders: %v", err)
 	}
 	g.must(store.Close()) // it is free: nothing has been started
