@@ -164,6 +164,7 @@ func (r *raftActor) start(ctx actor.Context) {
 		}
 	}).Cancel
 	r.storage.OnReleaseWanted(r.wantRelease)
+	r.storage.OnFailure(func(err error) { r.box.PostUserMessage(&childFailed{err: err}) })
 	r.logger.Info("member started", "term", uint64(r.node.Term()), "last-index", uint64(r.node.Status().LastIndex))
 	r.step(&node.Tick{}) // what a start asks for: restoring the snapshot, syncing the bootstrap
 	r.endTurn()
