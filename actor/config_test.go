@@ -185,3 +185,11 @@ type brokenStore struct{}
 func (brokenStore) Open(string, ID) (Storage, error) { return nil, errTest }
 
 func (brokenStore) Claim(string) error { return nil }
+
+// The default of the one follows from the other, and is no fault of its own.
+func TestAnElectionTimeoutThatIsTooLongIsOneFault(t *testing.T) {
+	err := Config{Group: "g", ID: 1, ElectionTimeout: 1<<63 - 1}.Validate()
+	if err == nil || !strings.Contains(err.Error(), "ElectionTicks") || strings.Contains(err.Error(), "DiskStallTimeout") {
+		t.Errorf("got %v, want a fault of ElectionTicks, and none of DiskStallTimeout", err)
+	}
+}

@@ -98,6 +98,8 @@ func (s *memoryStorage) DropSnapshot(any) {}
 
 func (s *memoryStorage) OnReleaseWanted(func(Index)) {}
 
+func (s *memoryStorage) OnFailure(func(error)) {}
+
 func (s *memoryStorage) Stats() StorageStats { return StorageStats{} }
 
 var errNoSnapshot = errors.New("there is none by that handle")

@@ -164,6 +164,7 @@ func (r *raftActor) start(ctx actor.Context) {
 		}
 	}).Cancel
 	r.storage.OnReleaseWanted(r.wantRelease)
+	r.storage.OnFailure(func(err error) { r.box.PostUserMessage(&childFailed{err: err}) })
 	r.logger.Info("member started", "term", uint64(r.node.Term()), "last-index", uint64(r.node.Status().LastIndex))
 	r.step(&node.Tick{}) // what a start asks for: restoring the snapshot, syncing the bootstrap
 	r.endTurn()
@@ -194,7 +195,7 @@ func (r *raftActor) open() error {
 		if err == nil {
 			done.at = r.vitals.syncDone(seq)
 		}
-		r.system.Root.Send(r.self, done)
+		r.box.PostUserMessage(done) // by its PID a later life of the member might get it
 	}
 	return nil
 }

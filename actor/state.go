@@ -32,7 +32,10 @@ var errState = errors.New("raft: this is not the state of a member, or that of a
 func readState(state SnapshotReader) (*sessions, io.Reader, error) {
 	var header [stateHeaderBytes]byte
 	if _, err := io.ReadFull(io.NewSectionReader(state, 0, state.Size()), header[:]); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errState, err)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, nil, errState // it is too short
+		}
+		return nil, nil, fmt.Errorf("raft: reading the state: %w", err)
 	}
 	rest := state.Size() - int64(stateHeaderBytes)
 	n := binary.BigEndian.Uint64(header[len(stateMagic):])

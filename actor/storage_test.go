@@ -171,3 +171,26 @@ func TestASnapshotThatIsReplacedBeforeItIsRestoredIsPassedOver(t *testing.T) {
 	}
 	l.caughtUp()
 }
+
+// The storage may call back late, when the member lives again under the same name. What is durable then is not what
+// the new life waits for.
+func TestASyncOfAnEarlierLifeCompletesNoneOfThisOne(t *testing.T) {
+	f := newFixture(t, 1)
+	f.spawnFounders()
+	f.elect()
+	f.store(1).slow = true
+	f.propose(1, "a")
+	f.settle()
+	earlier := f.store(1).storage.waiting[0].done
+	f.stop(1)
+	f.store(1).storage.waiting = nil
+	f.spawn(1, &journal{})
+	f.until("it votes for itself", func() bool { return f.store(1).waiting() > 0 })
+	earlier(f.store(1).storage.waiting[0].seq, nil)
+	f.settle()
+	if s := f.status(1); s.Role == Status_LEADER {
+		t.Errorf("member 1 leads term %d, and its vote is not durable", s.Term)
+	}
+	f.store(1).complete(1000)
+	f.until("it leads", func() bool { return f.leader() == 1 })
+}

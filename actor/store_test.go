@@ -190,6 +190,8 @@ func (s *testStorage) OnReleaseWanted(want func(Index)) {
 	s.store.want = want
 }
 
+func (s *testStorage) OnFailure(func(error)) {}
+
 func (s *testStorage) Stats() StorageStats {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()

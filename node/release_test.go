@@ -40,6 +40,7 @@ func TestReleaseBeyondTheLogIsCut(t *testing.T) {
 	equal(t, "first index", s.store.FirstIndex(), 4)
 	// What comes later is newer than the wish.
 	wantNo(t, s.feed(2), "take")
+	want(t, s.wants(3)) // that is done
 	want(t, s.does(&RequestSnapshot{}), "take snapshot 5@2 {1 2 3}@1")
 	s.does(&Snapshotted{Meta: metaAt(5, 2)})
 	equal(t, "snapshot", s.store.Snapshot().Index, 5)

@@ -129,3 +129,16 @@ func TestCandidateWhoseDiskHangsDoesNotTryAgain(t *testing.T) {
 	s.syncs()
 	wantSome(t, s.ticks(2*s.cfg.ElectionTicks), "->2 PreVote")
 }
+
+// TestOldestWriteIsTheOneThatIsTold: who knows that it is done, by its number, knows that nothing was overdue.
+func TestOldestWriteIsTheOneThatIsTold(t *testing.T) {
+	s := start(t, given{}).leads()
+	s.proposes("a")
+	s.ticks(1)
+	first := s.Overview()
+	s.proposes("b")
+	s.ticks(1)
+	if o := s.Overview(); o.UnsyncedSeq != first.UnsyncedSeq || o.UnsyncedTicks != 2 {
+		t.Errorf("the oldest write is %d, for %d ticks, want %d, for 2", o.UnsyncedSeq, o.UnsyncedTicks, first.UnsyncedSeq)
+	}
+}

@@ -36,6 +36,10 @@ type Storage interface {
 	// ([ReleaseEntries]). It is asked again while they still do, at every occasion; of wishes that come close together
 	// the highest may be all that is heard of. want does not block.
 	OnReleaseWanted(want func(through Index))
+	// OnFailure says whom to call, from any goroutine, when nothing more can become durable: also a member that has
+	// nothing on its way is to know. It may be called before OnFailure has returned, and beside the callbacks of syncs.
+	// failed does not block.
+	OnFailure(failed func(err error))
 	// Stats says what the storage takes. It is safe to call from any goroutine, also when the storage is closed, and
 	// does not wait for a disk.
 	Stats() StorageStats

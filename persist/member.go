@@ -42,6 +42,8 @@ type member struct {
 	open bool
 	// want asks for a release of entries, or is nil. Guarded by mu.
 	want func(through node.Index)
+	// failed is told when the store has failed, or is nil. Guarded by mu.
+	failed func(err error)
 }
 
 var _ node.Storage = (*member)(nil)
@@ -273,6 +275,27 @@ func (m *member) OnReleaseWanted(want func(through node.Index)) {
 	m.want = want
 }
 
+// OnFailure implements [node.Storage].
+func (m *member) OnFailure(failed func(err error)) {
+	m.mu.Lock()
+	m.failed = failed
+	m.mu.Unlock()
+	if err := m.store.failure(); err != nil {
+		m.tell(err)
+	}
+}
+
+// tell tells whoever has the member, once, that the store has failed.
+func (m *member) tell(err error) {
+	m.mu.Lock()
+	failed := m.failed
+	m.failed = nil
+	m.mu.Unlock()
+	if failed != nil {
+		failed(err)
+	}
+}
+
 // CreateSnapshot implements [node.Storage].
 func (m *member) CreateSnapshot(meta node.SnapshotMeta) (node.SnapshotWriter, error) {
 	if err := m.store.failure(); err != nil {
@@ -334,7 +357,7 @@ func (m *member) Close() error {
 		m.mu.Unlock()
 		return nil
 	}
-	m.open, m.want = false, nil
+	m.open, m.want, m.failed = false, nil, nil
 	if m.log.stage.count == 0 {
 		m.mu.Unlock()
 		return nil

@@ -72,7 +72,7 @@ type Store struct {
 // Open opens the store in a directory, and makes it if there is none. It has recovered everything before it returns:
 // what was durable is there, and what it hands out is durable. The directory belongs to the store until Close;
 // [ErrLocked] says that it belongs to another one. A [*DamageError] says that something that was durable is not as it
-// was written; then nothing has been changed, nor has it by any other error.
+// was written; then nothing has been changed, nor has it by [ErrLocked] and [ErrVersion].
 func Open(dir string, opts Options) (*Store, error) {
 	s, err := open(dir, opts)
 	if err != nil {

@@ -72,6 +72,9 @@ func (s *Store) end() {
 	s.failed.CompareAndSwap(nil, &closed)
 	s.mu.Unlock()
 	s.failAll()
+	for _, m := range s.all() { // who waits for nothing, too
+		m.tell(s.failure())
+	}
 	close(s.done)
 }
 

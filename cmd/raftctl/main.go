@@ -29,7 +29,7 @@ usage:
 
 DIR may be in use, a copy, or damaged. In a store that is in use, what is being written at this moment may look torn.
 
-exit code: 0 sound, 1 damaged or unreadable, 2 wrong usage
+exit code: 0 sound, 1 damaged, unreadable or no store, 2 wrong usage
 `
 
 // A command is what was asked for.

@@ -194,6 +194,8 @@ func (s *sampleStorage) ReadEntries(lo, hi node.Index, bytesMax int) ([]node.Ent
 
 func (s *sampleStorage) OnReleaseWanted(func(node.Index)) {}
 
+func (s *sampleStorage) OnFailure(func(error)) {}
+
 func (s *sampleStorage) Stats() node.StorageStats { return node.StorageStats{} }
 
 func (s *sampleStorage) Close() error {
