@@ -122,6 +122,11 @@ func (s *Store) recover() error {
 	if err := r.check(found); err != nil {
 		return err
 	}
+	if s.opts.ClusterID != "" {
+		if err := s.foreign(s.opts.ClusterID); err != nil {
+			return err
+		}
+	}
 	if err := r.beginFresh(found, &end); err != nil {
 		return err
 	}

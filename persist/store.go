@@ -71,8 +71,9 @@ type Store struct {
 
 // Open opens the store in a directory, and makes it if there is none. It has recovered everything before it returns:
 // what was durable is there, and what it hands out is durable. The directory belongs to the store until Close;
-// [ErrLocked] says that it belongs to another one. A [*DamageError] says that something that was durable is not as it
-// was written; then nothing has been changed, nor has it by any other error.
+// [ErrLocked] says that it belongs to another one, and [ErrOtherCluster] that its cluster is not that of the options. A
+// [*DamageError] says that something that was durable is not as it was written. Nothing of the store has been changed
+// then, nor by [ErrVersion] and what could not be read.
 func Open(dir string, opts Options) (*Store, error) {
 	s, err := open(dir, opts)
 	if err != nil {
@@ -80,6 +81,8 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	if !s.opts.inline {
 		go s.run()
+		// Neither the next segment nor the next opening waits for zeros then.
+		s.chores.do(func() { s.fail(s.spares.prepare()) })
 	}
 	if s.opts.ClusterID != "" {
 		if err := s.Claim(s.opts.ClusterID); err != nil {
@@ -168,14 +171,15 @@ func (s *Store) Claim(cluster string) error {
 	if err := s.failure(); err != nil {
 		return err
 	}
-	belongs := s.clusterID()
-	if belongs == "" {
-		belongs = cluster
-		if err := s.system.write(func(p *parcel) { p.addCluster(cluster) }); err != nil {
-			return err
-		}
+	if err := s.foreign(cluster); err != nil || s.clusterID() == cluster {
+		return err
 	}
-	if belongs != cluster {
+	return s.system.write(func(p *parcel) { p.addCluster(cluster) })
+}
+
+// foreign is [ErrOtherCluster] if the store belongs to another cluster.
+func (s *Store) foreign(cluster string) error {
+	if belongs := s.clusterID(); belongs != "" && belongs != cluster {
 		return fmt.Errorf("%w: %s belongs to %q, and not to %q; give it another directory, or the name of its cluster",
 			ErrOtherCluster, s.dir, belongs, cluster)
 	}
@@ -206,7 +210,7 @@ func (s *Store) close() error {
 		s.nudge()
 	}
 	<-s.done
-	s.chores.wait()
+	s.chores.end()
 	var faults []error
 	if err := s.failure(); err != nil && !errors.Is(err, ErrClosed) {
 		faults = append(faults, err)

@@ -47,13 +47,43 @@ func TestAStoreBelongsToTheClusterThatClaimsItFirst(t *testing.T) {
 		t.Fatal("the first segment is still there")
 	}
 	must(t, s.Close())
+	disk = disk.Kill()
 	opts := onDisk(disk, 2)
 	opts.ClusterID = "south"
-	if _, err := Open(useDir, opts); !errors.Is(err, ErrOtherCluster) {
+	if _, err := Open(useDir, opts); !errors.Is(err, ErrOtherCluster) || !strings.Contains(err.Error(), `"north"`) {
 		t.Errorf("opened for another cluster: got %v", err)
+	}
+	if n := changes(disk); n > 0 {
+		t.Errorf("a store of another cluster was changed %d times", n)
 	}
 	opts.ClusterID = "north"
 	must(t, mustOpen(t, useDir, opts).Close())
+}
+
+// Nobody has been told that the store is claimed. But as it may be, it is not another one's.
+func TestAClaimThatIsInDoubtCounts(t *testing.T) {
+	disk, s := inMemory(t)
+	must(t, s.Claim("north"))
+	disk = disk.Kill()
+	opts := onDisk(disk, 2)
+	opts.ClusterID = "south"
+	if _, err := Open(useDir, opts); !errors.Is(err, ErrOtherCluster) || changes(disk) > 0 {
+		t.Errorf("opened for another cluster, with %d changes: got %v", changes(disk), err)
+	}
+	opts.ClusterID = ""
+	s = mustOpen(t, useDir, opts)
+	if err := s.Claim("south"); !errors.Is(err, ErrOtherCluster) {
+		t.Errorf("claimed for another cluster: got %v", err)
+	}
+	must(t, s.Close())
+}
+
+// The empty name says nothing, and so it neither claims a store nor takes it from another cluster.
+func TestTheEmptyNameClaimsNothing(t *testing.T) {
+	_, s := inMemory(t)
+	must(t, s.Claim(""))
+	must(t, s.Claim("north"))
+	must(t, s.Close())
 }
 
 func TestAStoreIsClaimedWhenItIsOpened(t *testing.T) {
@@ -141,6 +171,22 @@ func TestAClosedStoreTakesNothing(t *testing.T) {
 		}
 	}
 	must(t, m.Close())
+}
+
+// The directory may be another store's by then.
+func TestASnapshotThatIsDroppedAfterCloseIsLeftAlone(t *testing.T) {
+	disk, s := inMemory(t)
+	m := mustMember(t, s, "g", 1)
+	meta := makeSnapshot(t, m, 5, 1, 100)
+	must(t, s.Close())
+	m.DropSnapshot(meta.Handle)
+	if names, err := disk.ReadDir(filepath.Join(useDir, snapshotsDir)); err != nil || len(names) != 1 {
+		t.Errorf("there are snapshots %v, %v", names, err)
+	}
+	must(t, mustOpen(t, useDir, onDisk(disk, 2)).Close())
+	if names, err := disk.ReadDir(filepath.Join(useDir, snapshotsDir)); err != nil || len(names) != 0 {
+		t.Errorf("there are snapshots %v, %v", names, err)
+	}
 }
 
 func TestCloseWritesWhatHasBeenHandedOver(t *testing.T) {
