@@ -233,6 +233,41 @@ func TestWhatArrivesDuringASyncSharesTheNext(t *testing.T) {
 	}
 }
 
+// Nothing is staged, but what was is not durable yet.
+func TestASyncOfNothingWaitsForWhatIsOnItsWay(t *testing.T) {
+	noneLeft(t)
+	disk := simfs.New()
+	s := withoutChores(t, disk)
+	m := mustMember(t, s, "g", 1)
+	g := newGate(disk, simfs.Sync)
+	told := make(chan uint64, 3)
+	done := func(seq uint64, err error) {
+		must(t, err)
+		told <- seq
+	}
+	appendSome(t, m, 1, 1, 100, node.EntryCommand)
+	m.Sync(1, done)
+	<-g.arrived
+	for seq := range uint64(2) {
+		if m.Sync(seq+2, done) {
+			t.Errorf("what has not been written is durable, says sync %d", seq+2)
+		}
+	}
+	select {
+	case seq := <-told:
+		t.Errorf("told of %d, though nothing is durable", seq)
+	default:
+	}
+	g.open(disk)
+	for seq := uint64(0); seq < 3; {
+		seq = <-told
+	}
+	if !m.Sync(4, done) {
+		t.Error("all is durable, and it is not said")
+	}
+	must(t, s.Close())
+}
+
 // The store may fail while the writer is at a batch: by a snapshot that cannot be written, or a spare. What is handed over
 // then is refused. What is being written is not touched: it may become durable, and is told so.
 func TestAFailureDuringAWriteLeavesTheWriteAlone(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	"example.com/raftactor/node"
 	"example.com/raftactor/persist/internal/format"
+	"example.com/raftactor/persist/internal/snapfile"
 )
 
 // A Store keeps the members of one actor system in a directory: their logs, which share one write-ahead log and so
@@ -111,6 +112,10 @@ func (s *Store) Members() []MemberName {
 // that is open already, or whose writes have not completed since it was closed, is [node.ErrInUse].
 func (s *Store) Open(group string, id node.ID) (node.Storage, error) {
 	name := MemberName{group, id}
+	if !snapfile.IsGroup(group) || id == node.None {
+		return nil, fmt.Errorf("persist: opening member %v: a group is named by 1 to 128 letters, digits, dots, hyphens and "+
+			"underscores, and a member's id is not 0", name)
+	}
 	if err := s.failure(); err != nil {
 		return nil, err
 	}

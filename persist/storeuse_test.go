@@ -108,6 +108,9 @@ func TestOptionsReportEveryFaultAtOnce(t *testing.T) {
 			}
 		}
 	}
+	if err := (Options{BatchBytesMax: 1<<30 + 1}).Validate(); err == nil || !strings.Contains(err.Error(), "at most") {
+		t.Errorf("batches of more than 1 GiB: got %v", err)
+	}
 	if err := (Options{SegmentBytes: 4096}).Validate(); err == nil || !strings.Contains(err.Error(), "at least") {
 		t.Errorf("segments of 4096 bytes: got %v", err)
 	}
@@ -208,6 +211,21 @@ func TestCloseWritesWhatHasBeenHandedOver(t *testing.T) {
 		if last := mustMember(t, s, "g", node.ID(id+1)).Log().LastIndex(); last != 5 {
 			t.Errorf("member %d has entries up to %d, want 5", id+1, last)
 		}
+	}
+}
+
+// A name that a snapshot cannot have is refused when the member is made, and not when the log has become long.
+func TestAMemberThatCannotHaveSnapshotsIsRefused(t *testing.T) {
+	_, s := inMemory(t)
+	for _, name := range []MemberName{{"", 1}, {"a/b", 1}, {"a b", 1}, {strings.Repeat("a", 129), 1}, {"a", 0}} {
+		if _, err := s.Open(name.Group, name.ID); err == nil || !strings.Contains(err.Error(), name.String()) {
+			t.Errorf("%v: got %v", name, err)
+		}
+	}
+	m := mustMember(t, s, "A-z_0.9"+strings.Repeat("a", 121), math.MaxUint64)
+	makeSnapshot(t, m, 5, 1, 100)
+	if got := s.Members(); len(got) != 1 {
+		t.Errorf("got %v", got)
 	}
 }
 
