@@ -2,8 +2,8 @@ package persist
 
 import "sync"
 
-// chores are done one after the other beside the writer, on a goroutine that is there while there are any: preparing
-// and releasing files, which may take long.
+// chores are done one after the other beside the writer, on a goroutine that is there while there are any:
+// preparing and releasing files, which may take long.
 type chores struct {
 	// inline: they are done by who asks. Never changed.
 	inline bool

@@ -19,8 +19,8 @@ type Options struct {
 	ClusterID string
 	// Logger gets what the store has to say. Default: [hclog.Default].
 	Logger hclog.Logger
-	// SegmentBytes is the size of a segment of the log, in whole blocks of 4 KiB. Two of them are there at least. It
-	// may change from one opening to the next. Default 64 MiB, at least 16 KiB.
+	// SegmentBytes is the size of a segment of the log, in whole blocks of 4 KiB. Two of them are there at
+	// least. It may change from one opening to the next. Default 64 MiB, at least 16 KiB.
 	SegmentBytes int64
 	// BatchBytesMax is about how much is written at once. Default 8 MiB, at most 1 GiB.
 	BatchBytesMax int

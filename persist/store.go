@@ -70,11 +70,11 @@ type Store struct {
 	chores     chores
 }
 
-// Open opens the store in a directory, and makes it if there is none. It has recovered everything before it returns:
-// what was durable is there, and what it hands out is durable. The directory belongs to the store until Close;
-// [ErrLocked] says that it belongs to another one, and [ErrOtherCluster] that its cluster is not that of the options. A
-// [*DamageError] says that something that was durable is not as it was written. Nothing of the store has been changed
-// then, nor by [ErrVersion] and what could not be read.
+// Open opens the store in a directory, and makes it if there is none. It has recovered everything before it
+// returns: what was durable is there, and what it hands out is durable. The directory belongs to the store
+// until Close; [ErrLocked] says that it belongs to another one, and [ErrOtherCluster] that its cluster is not
+// that of the options. A [*DamageError] says that something that was durable is not as it was written.
+// Nothing of the store has been changed then, nor by [ErrVersion] and what could not be read.
 func Open(dir string, opts Options) (*Store, error) {
 	s, err := open(dir, opts)
 	if err != nil {
@@ -198,8 +198,8 @@ func (s *Store) clusterID() string {
 	return s.system.state.cluster
 }
 
-// Close ends the store. What has been handed over by Sync is written before; what comes later is [ErrClosed]. Stop the
-// members that use it first. Again it says what it said the first time.
+// Close ends the store. What has been handed over by Sync is written before; what comes later is [ErrClosed].
+// Stop the members that use it first. Again it says what it said the first time.
 func (s *Store) Close() error {
 	s.ending.Do(func() { s.ended = s.close() })
 	return s.ended
@@ -239,7 +239,8 @@ func (s *Store) fail(err error) {
 	if err == nil {
 		return
 	}
-	err = fmt.Errorf("%w; the store in %s takes nothing more: put right what is wrong with the disk, and start again", err, s.dir)
+	err = fmt.Errorf("%w; the store in %s takes nothing more: put right what is wrong with the disk, and start again",
+		err, s.dir)
 	if s.failed.CompareAndSwap(nil, &err) {
 		s.logger.Error("the store has failed", "dir", s.dir, "error", err)
 		s.nudge()

@@ -214,7 +214,8 @@ func configuration(b []byte) (node.Configuration, error) {
 	return node.DecodeConfiguration(b)
 }
 
-// RecordBytes is what the record at the start of b says about its length, header and all, if b has that much of it.
+// RecordBytes is what the record at the start of b says about its length, header and all, if b has that much
+// of it.
 func RecordBytes(b []byte) (int64, bool) {
 	if len(b) < RecordHeaderBytes {
 		return 0, false
@@ -229,7 +230,8 @@ func RecordKey(b []byte) node.Incarnation {
 
 // Next verifies and parses the record at the start of b, and returns what follows it.
 func Next(b []byte) (Record, []byte, error) {
-	if length, ok := RecordBytes(b); ok && length <= int64(len(b)) && Checksum(b[4:length]) != binary.LittleEndian.Uint32(b) {
+	length, ok := RecordBytes(b)
+	if ok && length <= int64(len(b)) && Checksum(b[4:length]) != binary.LittleEndian.Uint32(b) {
 		return Record{}, nil, ErrChecksum
 	}
 	return Split(b)
