@@ -229,6 +229,50 @@ func TestAMemberThatCannotHaveSnapshotsIsRefused(t *testing.T) {
 	}
 }
 
+// Members share the memory for the ends of their logs, those that are there.
+func TestMembersShareTheMemory(t *testing.T) {
+	disk := simfs.New()
+	opts := onDisk(disk, 1)
+	opts.RecentBytesMax = 1 << 20
+	s := mustOpen(t, useDir, opts)
+	expect := func(want int) {
+		t.Helper()
+		if got := s.recentBytes(); got != want {
+			t.Errorf("each has %d bytes, want %d", got, want)
+		}
+	}
+	expect(1 << 20)
+	for id := range node.ID(8) {
+		must(t, mustMember(t, s, "g", id+1).Close())
+	}
+	expect(1 << 17)
+	for id := range node.ID(4) {
+		must(t, s.Delete("g", id+1))
+	}
+	expect(1 << 18)
+	must(t, s.Close())
+	s = mustOpen(t, useDir, opts)
+	expect(1 << 18)
+	for id := range node.ID(40) {
+		must(t, mustMember(t, s, "g", id+1).Close())
+	}
+	expect(recentBytesMin)
+	must(t, s.Close())
+}
+
+// What fails later mostly follows from what has failed first.
+func TestTheFirstFailureIsTheOneThatIsTold(t *testing.T) {
+	_, s := inMemory(t)
+	s.fail(syscall.ENOSPC)
+	s.fail(syscall.EIO)
+	_, openErr := s.Open("g", 1)
+	for what, err := range map[string]error{"Open": openErr, "Claim": s.Claim("north"), "Close": s.Close()} {
+		if !errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), useDir) {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+}
+
 func TestMembersAreListedInOrder(t *testing.T) {
 	_, s := inMemory(t)
 	want := []MemberName{{"a", 2}, {"a", 10}, {"b", 1}}
