@@ -278,6 +278,21 @@ func TestTheNextSegmentIsPreparedBeforeItIsNeeded(t *testing.T) {
 	}
 }
 
+// A watermark vouches for the batch in front of it, and for none that comes later.
+func TestCloseVouchesForWhatWasWrittenSinceTheStoreWasIdle(t *testing.T) {
+	disk, s := inMemory(t)
+	m := mustMember(t, s, "g", 1)
+	s.vouch()
+	appendSome(t, m, 1, 1, 100, node.EntryCommand)
+	at, name := s.wal.offset, s.wal.newest().name
+	commitAll(t, s, m)
+	must(t, s.Close())
+	disk = disk.PowerLoss(simfs.Choice{})
+	must(t, disk.Flip(filepath.Join(useDir, name), at+100, 1))
+	_, err := Open(useDir, onDisk(disk, 2))
+	isDamage(t, err, name, MemberName{"g", 1})
+}
+
 // A spare of a former life has a name that a new one must not take.
 func TestASpareIsNotReplacedByAnother(t *testing.T) {
 	disk, s := inMemory(t)
