@@ -17,11 +17,16 @@ import (
 type counter struct{ value uint64 }
 
 func (c *counter) Apply(raft.Command) ([]byte, error) { c.value++; return c.Query(nil) }
-func (c *counter) Query([]byte) ([]byte, error)       { return binary.BigEndian.AppendUint64(nil, c.value), nil }
-func (c *counter) Snapshot() (raft.View, error)       { return counter{c.value}, nil }
-func (c *counter) Restore(r io.Reader) error          { return binary.Read(r, binary.BigEndian, &c.value) }
-func (c counter) WriteTo(w io.Writer) (int64, error)  { return 8, binary.Write(w, binary.BigEndian, c.value) }
-func (c counter) Release()                            {}
+func (c *counter) Query([]byte) ([]byte, error) {
+	return binary.BigEndian.AppendUint64(nil, c.value), nil
+}
+func (c *counter) Snapshot() (raft.View, error) { return counter{c.value}, nil }
+func (c *counter) Restore(r io.Reader) error { return binary.Read(r, binary.BigEndian, &c.value) }
+
+func (c counter) WriteTo(w io.Writer) (int64, error) {
+	return 8, binary.Write(w, binary.BigEndian, c.value)
+}
+func (c counter) Release() {}
 
 // A group of one member counts to two, in two lives of its process.
 func Example() {

@@ -83,7 +83,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	if !s.opts.inline {
 		go s.run()
 		// Neither the next segment nor the next opening waits for zeros then.
-		s.chores.do(func() { s.fail(s.spares.prepare()) })
+		s.prepareSpare()
 	}
 	if s.opts.ClusterID != "" {
 		if err := s.Claim(s.opts.ClusterID); err != nil {

@@ -260,6 +260,23 @@ func TestMembersShareTheMemory(t *testing.T) {
 	must(t, s.Close())
 }
 
+// The disk may be full before the next segment is needed.
+func TestAStoreSaysWhatItWasPreparing(t *testing.T) {
+	noneLeft(t)
+	disk := simfs.New()
+	must(t, mustOpen(t, useDir, withWriter(disk, 1)).Close()) // it leaves a spare
+	disk.Inject(failing(syscall.ENOSPC, spareTmpEnding, simfs.Create))
+	s := mustOpen(t, useDir, withWriter(disk, 2))
+	s.chores.wait()
+	_, openErr := s.Open("g", 1)
+	for what, err := range map[string]error{"Open": openErr, "Close": s.Close()} {
+		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "preparing the next segment") ||
+			!strings.Contains(err.Error(), useDir) {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+}
+
 // What fails later mostly follows from what has failed first.
 func TestTheFirstFailureIsTheOneThatIsTold(t *testing.T) {
 	_, s := inMemory(t)
