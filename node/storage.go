@@ -29,7 +29,7 @@ type Storage interface {
 	OpenSnapshot(meta SnapshotMeta) (SnapshotReader, error)
 	// DropSnapshot gives back a snapshot that is durable and that the log has not been told of, and will not be. It
 	// does not wait for a disk. What is neither dropped nor told of when the storage is closed, as by a crash, is
-	// dropped by the store when the member is opened again.
+	// dropped by the store, at the latest when that is opened again.
 	DropSnapshot(handle any)
 	// OnReleaseWanted says whom to call, from any goroutine, when entries of this member that are long
 	// durable keep files that nobody else needs: those up to and with through should be released

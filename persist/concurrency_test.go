@@ -31,11 +31,14 @@ func withWriter(disk *simfs.FS, seed uint64) Options {
 	return opts
 }
 
-// withoutChores has segments so large that no test needs a second one: so the writer is the only one who writes.
-func withoutChores(disk *simfs.FS) Options {
+// withoutChores opens a store whose segments are so large that no test needs a second one: so the writer is the only one
+// who writes.
+func withoutChores(t *testing.T, disk *simfs.FS) *Store {
 	opts := withWriter(disk, 1)
 	opts.SegmentBytes = 4 << 20
-	return opts
+	s := mustOpen(t, useDir, opts)
+	s.chores.wait()
+	return s
 }
 
 // noneLeft fails the test if it leaves goroutines.
@@ -192,7 +195,7 @@ func (g *gate) open(disk *simfs.FS) {
 func TestWhatArrivesDuringASyncSharesTheNext(t *testing.T) {
 	noneLeft(t)
 	disk := simfs.New()
-	s := mustOpen(t, useDir, withoutChores(disk))
+	s := withoutChores(t, disk)
 	var members []node.Storage
 	for id := range 10 {
 		members = append(members, mustMember(t, s, "g", node.ID(id+1)))
@@ -230,12 +233,46 @@ func TestWhatArrivesDuringASyncSharesTheNext(t *testing.T) {
 	}
 }
 
+// Nothing is staged, but what was is not durable yet.
+func TestASyncOfNothingWaitsForWhatIsOnItsWay(t *testing.T) {
+	noneLeft(t)
+	disk := simfs.New()
+	s := withoutChores(t, disk)
+	m := mustMember(t, s, "g", 1)
+	g := newGate(disk, simfs.Sync)
+	told := make(chan uint64, 3)
+	done := func(seq uint64, err error) {
+		must(t, err)
+		told <- seq
+	}
+	appendSome(t, m, 1, 1, 100, node.EntryCommand)
+	m.Sync(1, done)
+	<-g.arrived
+	for seq := range uint64(2) {
+		if m.Sync(seq+2, done) {
+			t.Errorf("what has not been written is durable, says sync %d", seq+2)
+			told <- seq + 2
+		}
+	}
+	if n := len(told); n > 0 {
+		t.Errorf("%d were told, though nothing is durable", n)
+	}
+	g.open(disk)
+	for seq := uint64(0); seq < 3; {
+		seq = <-told
+	}
+	if !m.Sync(4, done) {
+		t.Error("all is durable, and it is not said")
+	}
+	must(t, s.Close())
+}
+
 // The store may fail while the writer is at a batch: by a snapshot that cannot be written, or a spare. What is handed over
 // then is refused. What is being written is not touched: it may become durable, and is told so.
 func TestAFailureDuringAWriteLeavesTheWriteAlone(t *testing.T) {
 	noneLeft(t)
 	disk := simfs.New()
-	s := mustOpen(t, useDir, withoutChores(disk))
+	s := withoutChores(t, disk)
 	m, other := mustMember(t, s, "g", 1), mustMember(t, s, "g", 2)
 	g := newGate(disk, simfs.Sync)
 	type answer struct {
@@ -277,7 +314,7 @@ func TestAllMembersAreToldThatTheStoreHasFailed(t *testing.T) {
 		t.Run(kind.String(), func(t *testing.T) {
 			noneLeft(t)
 			disk := simfs.New()
-			s := mustOpen(t, useDir, withoutChores(disk))
+			s := withoutChores(t, disk)
 			var members []node.Storage
 			for id := range 10 {
 				members = append(members, mustMember(t, s, "g", node.ID(id+1)))
@@ -351,6 +388,21 @@ func TestCloseWhileMembersWrite(t *testing.T) {
 		}
 	}
 	must(t, s.Close())
+}
+
+// Who drops a snapshot need not know that the store is being closed.
+func TestCloseWhileSnapshotsAreDropped(t *testing.T) {
+	noneLeft(t)
+	disk := simfs.New()
+	s := mustOpen(t, useDir, withWriter(disk, 1))
+	m := mustMember(t, s, "g", 1)
+	var work sync.WaitGroup
+	for i := range 20 {
+		meta := makeSnapshot(t, m, node.Index(i+1), 1, 10)
+		work.Go(func() { m.DropSnapshot(meta.Handle) })
+	}
+	must(t, s.Close())
+	work.Wait()
 }
 
 func TestOpenMembersAtOnce(t *testing.T) {

@@ -82,3 +82,31 @@ func TestASpareDoesNotTakeThePlaceOfAnother(t *testing.T) {
 		}
 	}
 }
+
+// An opening batch that is in doubt holds the state already. What it is repeated in begins with the same: it is not longer
+// each time.
+func TestKillsRightAfterOpeningDoNotLengthenTheOpeningBatch(t *testing.T) {
+	disk, s := inMemory(t)
+	for id := range node.ID(3) {
+		m := mustMember(t, s, "g", id+1)
+		must(t, m.Log().SetHardState(node.HardState{Term: 3, Vote: 1}))
+		appendSome(t, m, 3, 2, 3000, node.EntryCommand)
+		commitAll(t, s, m)
+	}
+	var first int64
+	for opened := range uint64(20) {
+		disk = disk.Kill()
+		s = mustOpen(t, useDir, onDisk(disk, opened+2))
+		if first == 0 {
+			first = s.wal.offset
+		}
+		if s.wal.offset != first {
+			t.Fatalf("opening %d: the first batch ends at %d, and at %d before", opened+1, s.wal.offset, first)
+		}
+	}
+	for id := range node.ID(3) {
+		if last := mustMember(t, s, "g", id+1).Log().LastIndex(); last != 2 {
+			t.Errorf("member %d has entries up to %d, want 2", id+1, last)
+		}
+	}
+}

@@ -39,7 +39,7 @@ func (s *Store) settleWeighty() (all effects) {
 			continue
 		}
 		m := s.taken[i].member
-		e := m.settleNow()
+		e := m.takeDue()
 		all.released = all.released || e.released
 		all.replaced = append(all.replaced, e.replaced...)
 		if e.deleted {

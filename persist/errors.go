@@ -57,9 +57,9 @@ func (e *DamageError) Error() string {
 	if len(names) > 0 {
 		concerned = "it concerns " + strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("persist: %s/%s is damaged at offset %d: %s; %s. Nothing has been changed. See all of it with: raftctl wal verify %s. "+
-		"The way back: start with an empty directory in its place, and have the members removed and added again",
-		e.Dir, e.File, e.Offset, e.Detail, concerned, e.Dir)
+	return fmt.Sprintf("persist: %s/%s is damaged at offset %d: %s; %s. Nothing has been changed. "+
+		"See all of it with: raftctl wal verify %s. The way back: start with an empty directory in its place, "+
+		"and have the members removed and added again", e.Dir, e.File, e.Offset, e.Detail, concerned, e.Dir)
 }
 
 // Is reports whether target is [ErrDamaged].

@@ -31,7 +31,8 @@ type Inspection struct {
 	Unreadable []error
 }
 
-// Sound reports whether nothing is damaged or unreadable. A torn tail is sound: nobody was told that it is durable.
+// Sound reports whether nothing is damaged or unreadable. A torn tail is sound: nobody was told that it is
+// durable.
 func (i *Inspection) Sound() bool { return len(i.Damages) == 0 && len(i.Unreadable) == 0 }
 
 // SegmentInfo is what is known of one segment.
@@ -46,8 +47,8 @@ type SegmentInfo struct {
 	First, Last uint64
 	// BootID is that of the machine when it was begun.
 	BootID string
-	// Void is whether it does not belong to the log: what it holds has no effect, and the next to open the store removes
-	// it.
+	// Void is whether it does not belong to the log: what it holds has no effect, and the next to open the
+	// store removes it.
 	Void bool
 }
 
@@ -81,8 +82,8 @@ type TailInfo struct {
 	// Offset is where it begins, and Bytes how long it is, as far as that can be told.
 	Offset, Bytes int64
 	Sequence      uint64
-	// SameBoot is whether the machine has been running since. Then a kill has cut it off, or a failed write. Otherwise it
-	// was a power loss, or that cannot be told.
+	// SameBoot is whether the machine has been running since. Then a kill has cut it off, or a failed write.
+	// Otherwise it was a power loss, or that cannot be told.
 	SameBoot bool
 }
 
@@ -99,8 +100,8 @@ type RecordInfo struct {
 	// member could not be read. Incarnation is the life of the member, or zero.
 	Member      MemberName
 	Incarnation node.Incarnation
-	// Index and Term are those of an entry, of the end of a truncation or a release, or of a snapshot. Zero if there are
-	// none.
+	// Index and Term are those of an entry, of the end of a truncation or a release, or of a snapshot. Zero
+	// if there are none.
 	Index node.Index
 	Term  node.Term
 	// Bytes is the length of the record's body: with an entry that of its data, which is not shown.
@@ -109,18 +110,19 @@ type RecordInfo struct {
 	Detail string
 }
 
-// Inspect reads the directory of a store, all of it, and says what it holds. It takes no lock and changes nothing. It also
-// works on a copy, on a damaged store, and on one that is in use. In that case what is being written may look like a torn
-// tail; what looks damaged is looked at again, since a segment may have been released meanwhile.
+// Inspect reads the directory of a store, all of it, and says what it holds. It takes no lock and changes
+// nothing. It also works on a copy, on a damaged store, and on one that is in use. In that case what is being
+// written may look like a torn tail; what looks damaged is looked at again, since a segment may have been
+// released meanwhile.
 //
-// Whether a tail is torn or damaged depends on whether the machine has been restarted: on the machine of the store that is
-// told better than elsewhere.
+// Whether a tail is torn or damaged depends on whether the machine has been restarted: on the machine of the
+// store that is told better than elsewhere.
 func Inspect(dir string) (*Inspection, error) {
 	return inspect(vfs.OS{}, dir)
 }
 
-// Dump is Inspect, and visits all records of the log in order. An error of visit ends it. What a running store does
-// meanwhile may look like damage.
+// Dump is Inspect, and visits all records of the log in order. An error of visit ends it. What a running
+// store does meanwhile may look like damage.
 func Dump(dir string, visit func(*RecordInfo) error) (*Inspection, error) {
 	return survey(vfs.OS{}, dir, visit)
 }

@@ -57,7 +57,9 @@ func survey(fs vfs.FS, dir string, visit func(*RecordInfo) error) (*Inspection, 
 	}
 	s.result.Batches, s.result.Bytes = end.batches, end.bytes
 	if t := end.tail; t != nil {
-		s.result.Tail = &TailInfo{File: t.file, Offset: t.offset, Bytes: t.bytes, Sequence: t.sequence, SameBoot: t.killed}
+		s.result.Tail = &TailInfo{
+			File: t.file, Offset: t.offset, Bytes: t.bytes, Sequence: t.sequence, SameBoot: t.killed,
+		}
 	}
 	s.listSegments()
 	s.listMembers()
@@ -225,7 +227,8 @@ func (m *surveyed) checkpoint(c format.Checkpoint) error {
 		m.unseen = c.Last
 	case fresh:
 	case known.First != m.info.First || known.Last != m.info.Last || known.Snapshot != m.info.Snapshot:
-		return fmt.Errorf("a segment begins with entries %d to %d and a snapshot at %d, and those before it end with %d to %d and %d",
+		return fmt.Errorf("a segment begins with entries %d to %d and a snapshot at %d, "+
+			"and those before it end with %d to %d and %d",
 			m.info.First, m.info.Last, m.info.Snapshot, known.First, known.Last, known.Snapshot)
 	}
 	return nil
@@ -242,7 +245,9 @@ func (s *surveyor) listSegments() {
 	}
 	for _, name := range s.chain.void {
 		number, _ := parseSegmentName(name)
-		s.result.Segments = append(s.result.Segments, SegmentInfo{Number: number, File: name, Bytes: s.fileBytes(name), Void: true})
+		s.result.Segments = append(s.result.Segments, SegmentInfo{
+			Number: number, File: name, Bytes: s.fileBytes(name), Void: true,
+		})
 	}
 	slices.SortFunc(s.result.Segments, func(a, b SegmentInfo) int { return strings.Compare(a.File, b.File) })
 }

@@ -25,6 +25,8 @@ type member struct {
 	state   state
 	arrived parcel
 	at      place
+	// due is what follows from what has been applied, until the writer takes it. Guarded by mu.
+	due effects
 	// writing is with the writer, at an offset in a batch, until the flight has landed. Then it is guarded by mu; flight is
 	// nil if there is none.
 	writing parcel
@@ -147,21 +149,21 @@ func (m *member) land() {
 
 // settle brings the state up to date with what is durable: mostly on the goroutine of the node, and during the next sync.
 // It is called with mu held.
-func (m *member) settle() effects {
+func (m *member) settle() {
 	m.land()
-	return m.apply()
+	m.apply()
 }
 
 // apply applies what has arrived to the state. It is called with mu held.
-func (m *member) apply() (e effects) {
+func (m *member) apply() {
 	at := m.at
 	if at.segment == nil {
-		return e
+		return
 	}
 	for rest := m.arrived.records; len(rest) > 0; {
 		r, after, err := format.Split(rest)
 		if err == nil {
-			err = e.apply(&m.state, r, at)
+			err = m.due.apply(&m.state, r, at)
 		}
 		if err != nil {
 			m.store.fail(fmt.Errorf("persist: member %v: it has written what it cannot: %w", m.state.name, err))
@@ -175,14 +177,17 @@ func (m *member) apply() (e effects) {
 	}
 	m.at = place{}
 	m.arrived.clear()
-	return e
 }
 
-// settleNow is settle, for what has effects.
-func (m *member) settleNow() effects {
+// takeDue settles, and returns what the writer, who calls it, has to do. Others may have looked at the member, and so
+// settled it, since the flight has landed.
+func (m *member) takeDue() effects {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.settle()
+	m.settle()
+	e := m.due
+	m.due = effects{}
+	return e
 }
 
 // refuse tells who waits for what has been handed over, and cannot be queued any more. The writer may be at what came

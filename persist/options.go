@@ -19,10 +19,10 @@ type Options struct {
 	ClusterID string
 	// Logger gets what the store has to say. Default: [hclog.Default].
 	Logger hclog.Logger
-	// SegmentBytes is the size of a segment of the log, in whole blocks of 4 KiB. One is there at least, and a second one
-	// when it is half full. It may change from one opening to the next. Default 64 MiB, at least 16 KiB.
+	// SegmentBytes is the size of a segment of the log, in whole blocks of 4 KiB. Two of them are there at
+	// least. It may change from one opening to the next. Default 64 MiB, at least 16 KiB.
 	SegmentBytes int64
-	// BatchBytesMax is about how much is written at once. Default 8 MiB.
+	// BatchBytesMax is about how much is written at once. Default 8 MiB, at most 1 GiB.
 	BatchBytesMax int
 	// RecentBytesMax is about how much of the ends of all logs is kept in memory, in bytes. What is older is read
 	// from disk. Default 128 MiB.
@@ -48,6 +48,8 @@ const (
 	segmentsMaxDefault    = 16
 
 	segmentBytesMin = 4 * format.BlockBytes
+	// A batch says its length in 32 bits, and what one member hands over comes on top.
+	batchBytesMaxLimit = 1 << 30
 )
 
 // Validate reports every fault of the options, and changes nothing.
@@ -74,6 +76,9 @@ func (o Options) Validate() error {
 		if limit.value < 0 {
 			fault("%s is %d: it must not be negative; 0 means the default", limit.name, limit.value)
 		}
+	}
+	if o.BatchBytesMax > batchBytesMaxLimit {
+		fault("BatchBytesMax is %d: at most %d; 0 means the default", o.BatchBytesMax, batchBytesMaxLimit)
 	}
 	return errors.Join(faults...)
 }

@@ -69,7 +69,8 @@ func (g *logSegment) readRun(m *member, r run, lo, last node.Index) (entries []n
 		if err == nil {
 			e, err = record.Entry()
 		}
-		if err == nil && (record.Kind != format.KindEntry || record.Key != m.state.key || e.Index != i || e.Term != r.term) {
+		if err == nil &&
+			(record.Kind != format.KindEntry || record.Key != m.state.key || e.Index != i || e.Term != r.term) {
 			err = fmt.Errorf("there is a record of kind %v, for index %d and term %d", record.Kind, e.Index, e.Term)
 		}
 		if err != nil {

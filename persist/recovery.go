@@ -21,8 +21,8 @@ type Recovery struct {
 	Batches, Bytes    int64
 	// Took is how long it took.
 	Took time.Duration
-	// TailDropped says what was dropped at the end of the log, if something was. Nobody had been told that it is durable,
-	// unless the disk has damaged the newest batch at the moment at which the power went.
+	// TailDropped says what was dropped at the end of the log, if something was. Nobody had been told that it
+	// is durable, unless the disk has damaged the newest batch at the moment at which the power went.
 	TailDropped *TailDropped
 }
 
@@ -87,8 +87,9 @@ type recovering struct {
 	files map[*segment]*logSegment
 	// end is where the proven batches end in the last segment that has one.
 	end place
-	// opening is what the fresh segment opens with: what is proven, and then what is in doubt. Both are one batch, since
-	// neither may be there without the other: what is in doubt may have been acknowledged, and what it releases be gone.
+	// opening is what the fresh segment opens with: what is proven, and then what is in doubt. Both are one
+	// batch, since neither may be there without the other: what is in doubt may have been acknowledged, and
+	// what it releases be gone.
 	opening, inDoubt parcel
 	// doubted: the batch in doubt has been visited. It is the last one.
 	doubted     bool
@@ -121,6 +122,11 @@ func (s *Store) recover() error {
 	}
 	if err := r.check(found); err != nil {
 		return err
+	}
+	if s.opts.ClusterID != "" {
+		if err := s.foreign(s.opts.ClusterID); err != nil {
+			return err
+		}
 	}
 	if err := r.beginFresh(found, &end); err != nil {
 		return err
@@ -165,7 +171,8 @@ func (r *recovering) file(g *segment) (*logSegment, error) {
 	return r.files[g], nil
 }
 
-// visit takes a batch over, if it is proven. One that is in doubt, which is the last, is kept for the fresh segment.
+// visit takes a batch over, if it is proven. One that is in doubt, which is the last, is kept for the fresh
+// segment.
 func (r *recovering) visit(b *batch) error {
 	if r.doubted {
 		return &damage{file: b.segment.name, offset: b.offset, detail: "a batch follows one that nothing vouches for"}
@@ -200,7 +207,9 @@ func (r *recovering) apply(payload []byte, at place) error {
 			err = r.applyRecord(record, at)
 		}
 		if err != nil {
-			return &damage{file: at.segment.name, offset: at.offset, detail: err.Error(), keys: []node.Incarnation{record.Key}}
+			return &damage{
+				file: at.segment.name, offset: at.offset, detail: err.Error(), keys: []node.Incarnation{record.Key},
+			}
 		}
 		rest = after
 	}
@@ -303,7 +312,8 @@ func (r *recovering) beginFresh(found *chain, end *replayed) error {
 	return s.snapshots.sweep(s.snapshotNames())
 }
 
-// cutPredecessor gives back what the segment in front of the fresh one has behind its end: it is never written again.
+// cutPredecessor gives back what the segment in front of the fresh one has behind its end: it is never
+// written again.
 func (r *recovering) cutPredecessor() error {
 	g := r.end.segment
 	if g == nil || g.size <= r.end.offset {
@@ -371,7 +381,8 @@ func (s *Store) namesOnDisk() map[node.Incarnation]MemberName {
 func (r *recovering) progress(bytes, total int64) {
 	if now := r.store.opts.now(); now.Sub(r.told) >= time.Second {
 		r.told = now
-		r.store.logger.Info("recovering", "dir", r.store.dir, "bytes", bytes, "of", total, "seconds", int(now.Sub(r.began).Seconds()))
+		r.store.logger.Info("recovering", "dir", r.store.dir, "bytes", bytes, "of", total,
+			"seconds", int(now.Sub(r.began).Seconds()))
 	}
 }
 

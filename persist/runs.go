@@ -27,7 +27,8 @@ type runs []run
 func (r *runs) append(i node.Index, term node.Term, at place, bytes int64) {
 	if n := len(*r); n > 0 {
 		last := &(*r)[n-1]
-		if last.segment == at.segment && last.offset+last.bytes == at.offset && last.term == term && last.bytes+bytes <= runBytesMax {
+		adjacent := last.segment == at.segment && last.offset+last.bytes == at.offset
+		if adjacent && last.term == term && last.bytes+bytes <= runBytesMax {
 			last.bytes += bytes
 			return
 		}
@@ -60,8 +61,8 @@ func (r *runs) release(through, last node.Index) {
 	*r = (*r)[:n]
 }
 
-// find returns the position of the run that holds i, if it is held, or -1 if all begin behind it. What is asked for
-// is often near the end.
+// find returns the position of the run that holds i, if it is held, or -1 if all begin behind it. What is
+// asked for is often near the end.
 func (r runs) find(i node.Index) int {
 	n := len(r)
 	if n > 0 && r[n-1].first <= i {

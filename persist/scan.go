@@ -84,8 +84,8 @@ func (d *damage) Unwrap() error { return d.err }
 // Is reports whether target is [ErrDamaged].
 func (d *damage) Is(target error) bool { return target == ErrDamaged }
 
-// concerned are the members whose keys are in the damage: all, in order, if none is known or one is nobody's, since that may
-// have been anyone's.
+// concerned are the members whose keys are in the damage: all, in order, if none is known or one is nobody's,
+// since that may have been anyone's.
 func (d *damage) concerned(names map[node.Incarnation]MemberName) []MemberName {
 	var members []MemberName
 	for _, key := range d.keys {
@@ -109,8 +109,8 @@ func (d *damage) in(dir string, members []MemberName) *DamageError {
 	return &DamageError{Dir: dir, File: d.file, Offset: d.offset, Detail: detail, Members: members}
 }
 
-// loadChain reads the headers of the segments in a directory. It changes nothing. It is a [*damage] if one is bad that
-// is needed.
+// loadChain reads the headers of the segments in a directory. It changes nothing. It is a [*damage] if one is
+// bad that is needed.
 func loadChain(fs vfs.FS, dir string) (*chain, error) {
 	c := &chain{fs: fs, dir: dir}
 	if err := c.load(); err != nil {
@@ -131,7 +131,8 @@ func (c *chain) load() error {
 	return c.linkNewest()
 }
 
-// linkNewest makes the chain that ends with the newest segment in front of those that are not in effect. All others are void.
+// linkNewest makes the chain that ends with the newest segment in front of those that are not in effect. All
+// others are void.
 func (c *chain) linkNewest() error {
 	c.segments, c.void, c.missing = nil, nil, 0
 	for c.newest--; c.newest >= 0 && c.all[c.newest].bad != nil; c.newest-- {

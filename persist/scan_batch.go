@@ -54,8 +54,8 @@ func (c *cursor) header(b []byte, offset int64) (format.BatchHeader, uint32, err
 	return h, sum, err
 }
 
-// next reads the next batch and moves behind it. It does not move if that is faulty. The batch is valid until the next
-// call.
+// next reads the next batch and moves behind it. It does not move if that is faulty. The batch is valid until
+// the next call.
 func (c *cursor) next(b *batch) (*fault, error) {
 	head, err := c.window.bytes(c.offset, format.BatchHeaderBytes)
 	if err != nil {
@@ -138,8 +138,8 @@ func checkRecords(payload []byte, count uint32) error {
 	return nil
 }
 
-// readable returns the keys that the records of a faulty batch have, also those that are damaged themselves: then the key
-// may be one that nobody has. It is nil if there may be records that cannot be found.
+// readable returns the keys that the records of a faulty batch have, also those that are damaged themselves:
+// then the key may be one that nobody has. It is nil if there may be records that cannot be found.
 func (c *cursor) readable(f *fault) []node.Incarnation {
 	length := int64(windowBytes) // a guess
 	if f.header != nil {

@@ -9,8 +9,8 @@ import (
 
 // replayed is what reading a chain has found.
 type replayed struct {
-	// durable is the newest position that is proven to be durable, where a fresh segment goes on, and durableSegment
-	// the segment that holds it: zero if nothing is proven.
+	// durable is the newest position that is proven to be durable, where a fresh segment goes on, and
+	// durableSegment the segment that holds it: zero if nothing is proven.
 	durable        format.Position
 	durableSegment uint64
 	// last is behind the newest valid batch: durable, or one behind it.
@@ -32,9 +32,9 @@ type replay struct {
 
 // replay visits all batches of the log in order. bootID is the machine's present one. An error of visit ends it.
 //
-// A segment comes into effect with its first batch, which also repeats what is in doubt at the end of the predecessor.
-// Until that is whole, the predecessor is read as the newest segment, and what came behind it is void. A segment whose
-// predecessor has been removed has been in effect before.
+// A segment comes into effect with its first batch, which also repeats what is in doubt at the end of the
+// predecessor. Until that is whole, the predecessor is read as the newest segment, and what came behind it is
+// void. A segment whose predecessor has been removed has been in effect before.
 func (c *chain) replay(bootID string, visit func(*batch) error) (replayed, error) {
 	r := &replay{chain: c, bootID: bootID}
 	known, err := r.settle()
@@ -65,7 +65,8 @@ func (c *chain) replay(bootID string, visit func(*batch) error) (replayed, error
 	return r.result, nil
 }
 
-// settle takes segments that have not come into effect off the end of the chain. It returns what they know to be durable.
+// settle takes segments that have not come into effect off the end of the chain. It returns what they know to
+// be durable.
 func (r *replay) settle() (known format.Position, err error) {
 	c := r.chain
 	for len(c.segments) > 0 && (len(c.segments) > 1 || c.missing == 0) {
@@ -80,8 +81,8 @@ func (r *replay) settle() (known format.Position, err error) {
 		if err != nil {
 			return known, err
 		}
-		// What comes before it need not be what it names as its predecessor: it would have made the segments between them
-		// void, and has not.
+		// What comes before it need not be what it names as its predecessor: it would have made the segments
+		// between them void, and has not.
 		known = newest.header.End
 		if err := c.linkNewest(); err != nil {
 			return known, err
@@ -97,7 +98,8 @@ var errInEffect = errors.New("the segment is in effect")
 // A walk is the reading of one segment.
 type walk struct {
 	segment *segment
-	// newest is whether it is read to the end of the log. Otherwise it is read to the end that the successor names.
+	// newest is whether it is read to the end of the log. Otherwise it is read to the end that the successor
+	// names.
 	newest bool
 	// end is a position that a later segment names, or zero.
 	end format.Position

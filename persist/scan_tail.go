@@ -17,13 +17,13 @@ type droppedTail struct {
 	bytes int64
 	// sequence is that of the batch.
 	sequence uint64
-	// killed is whether the machine has been running since: a kill, or a failed write, has cut the batch off. Otherwise
-	// the machine has lost power, or that cannot be told.
+	// killed is whether the machine has been running since: a kill, or a failed write, has cut the batch off.
+	// Otherwise the machine has lost power, or that cannot be told.
 	killed bool
 }
 
-// judge tells a torn tail from damage, for a fault in the newest segment that nothing in another segment vouches for.
-// Both are nil if the log ends there and nothing is behind it.
+// judge tells a torn tail from damage, for a fault in the newest segment that nothing in another segment
+// vouches for. Both are nil if the log ends there and nothing is behind it.
 func (c *cursor) judge(f *fault, bootID string) (*droppedTail, *damage, error) {
 	if f.certain {
 		return nil, c.damage(f, ""), nil
@@ -53,8 +53,8 @@ func (c *cursor) judge(f *fault, bootID string) (*droppedTail, *damage, error) {
 	return tail, nil, nil
 }
 
-// lookAhead looks for a header of a batch that was written when the one that should be here was durable. If there is
-// none, it returns the offset behind the last byte that is not zero.
+// lookAhead looks for a header of a batch that was written when the one that should be here was durable. If
+// there is none, it returns the offset behind the last byte that is not zero.
 func (c *cursor) lookAhead() (at int64, later *format.BatchHeader, end int64, err error) {
 	end, err = c.window.contentEnd(c.offset, func(offset int64, block []byte) bool {
 		if offset == c.offset {
@@ -69,8 +69,8 @@ func (c *cursor) lookAhead() (at int64, later *format.BatchHeader, end int64, er
 	return at, later, end, err
 }
 
-// cutOff reports whether a kill, or a write or sync that has failed, leaves this: a batch some of which is zeros, because
-// it has not arrived, and nothing behind it.
+// cutOff reports whether a kill, or a write or sync that has failed, leaves this: a batch some of which is
+// zeros, because it has not arrived, and nothing behind it.
 func (c *cursor) cutOff(f *fault, end int64) (bool, error) {
 	if f.header == nil {
 		sector, err := c.window.bytes(c.offset, sectorBytes)

@@ -15,8 +15,8 @@ import (
 // windowBytes is how much is read at once.
 const windowBytes = 1 << 20
 
-// A window reads a file from front to back in large pieces. It takes as much memory as the largest piece that was asked
-// for, or ahead.
+// A window reads a file from front to back in large pieces. It takes as much memory as the largest piece that
+// was asked for, or ahead.
 type window struct {
 	file vfs.File
 	name string
@@ -109,8 +109,8 @@ func (e *readError) Error() string {
 
 func (e *readError) Unwrap() error { return e.err }
 
-// contentEnd looks at all blocks from an offset on, and returns the offset behind the last byte that is not zero, or that
-// offset. Visit sees each block that is not all zeros, until it returns true. It may be nil.
+// contentEnd looks at all blocks from an offset on, and returns the offset behind the last byte that is not
+// zero, or that offset. Visit sees each block that is not all zeros, until it returns true. It may be nil.
 func (w *window) contentEnd(from int64, visit func(offset int64, block []byte) bool) (int64, error) {
 	end := from
 	for offset := from; offset < w.size; offset += windowBytes {

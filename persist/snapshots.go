@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"example.com/raftactor/node"
@@ -124,46 +123,6 @@ func (d *snapshotDir) sweep(keep map[string]bool) error {
 	return err
 }
 
-// candidates are the complete snapshots of a member, with their handles, lowest index first. They may be those
-// whose record was never written. The state has not been read: see [snapshotDir.verify]. A damaged file is
-// none.
-func (d *snapshotDir) candidates(owner snapshotOwner) ([]node.SnapshotMeta, error) {
-	names, err := d.list()
-	if err != nil {
-		return nil, err
-	}
-	var found []node.SnapshotMeta
-	for _, name := range names {
-		if named, ok := parseSnapshotName(name); !ok || named != owner {
-			continue
-		}
-		r, err := d.openFile(name, &owner)
-		if errors.Is(err, ErrDamaged) || errors.Is(err, snapfile.ErrVersion) || errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		meta := r.Header().Meta
-		meta.Handle = name
-		found = append(found, meta)
-		if err := r.Close(); err != nil {
-			return nil, err
-		}
-	}
-	slices.SortStableFunc(found, func(a, b node.SnapshotMeta) int {
-		switch {
-		case a.Index < b.Index:
-			return -1
-		case a.Index > b.Index:
-			return 1
-		default:
-			return 0
-		}
-	})
-	return found, nil
-}
-
 // list returns the names in the directory, and none if it has not been made.
 func (d *snapshotDir) list() ([]string, error) {
 	names, err := d.fs.ReadDir(d.dir)
@@ -233,7 +192,10 @@ func (d *snapshotDir) explain(name string, owner *snapshotOwner, err error) erro
 		return nil
 	}
 	var damage *snapfile.Damage
-	if !errors.As(err, &damage) {
+	switch {
+	case errors.Is(err, snapfile.ErrVersion):
+		return fmt.Errorf("%w: %s: %w", ErrVersion, filepath.Join(d.dir, name), err)
+	case !errors.As(err, &damage):
 		return fmt.Errorf("persist: snapshot %s: %w", filepath.Join(d.dir, name), err)
 	}
 	var members []MemberName

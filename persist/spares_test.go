@@ -3,11 +3,43 @@ package persist
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"example.com/raftactor/node"
 	"example.com/raftactor/persist/internal/simfs"
 )
+
+// To fill a segment with zeros takes longer than all else that is done when a store is opened.
+func TestTheNextOpeningFindsASpare(t *testing.T) {
+	noneLeft(t)
+	disk := simfs.New()
+	filled := func() int64 {
+		var most int64
+		names, err := disk.ReadDir(useDir)
+		must(t, err)
+		for _, name := range names {
+			if strings.HasSuffix(name, spareEnding) {
+				most = max(most, int64(len(disk.Content(filepath.Join(useDir, name)))))
+			}
+		}
+		return most
+	}
+	for seed := range uint64(3) {
+		made := disk.Operations(simfs.Create)
+		opts := withWriter(disk, seed)
+		opts.ClusterID = "north"
+		s := mustOpen(t, useDir, opts)
+		s.chores.wait()
+		if size := filled(); size != opts.SegmentBytes {
+			t.Errorf("opening %d leaves a spare of %d bytes, want %d", seed+1, size, opts.SegmentBytes)
+		}
+		if n := disk.Operations(simfs.Create) - made; seed > 0 && n != 1 {
+			t.Errorf("opening %d has made %d files, want the next spare only", seed+1, n)
+		}
+		must(t, s.Close())
+	}
+}
 
 // A spare whose zeros are not zeros any more becomes a segment all the same. What is written over it is sound. What lies
 // behind the end of the log may look like the remains of a batch: then it is dropped, or said to be damage, and nothing else

@@ -223,7 +223,8 @@ func (l *stagedLog) takesSnapshot(meta node.SnapshotMeta) error {
 		return err
 	}
 	if _, ok := meta.Handle.(string); !ok || meta.Index == 0 {
-		return fmt.Errorf("persist: the snapshot at %d has the handle %v, which is not of this store", meta.Index, meta.Handle)
+		return fmt.Errorf("persist: the snapshot at %d has the handle %v, which is not of this store",
+			meta.Index, meta.Handle)
 	}
 	return nil
 }

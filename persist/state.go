@@ -110,7 +110,8 @@ func (s *state) truncate(r format.Record) error {
 		return err
 	}
 	if from <= s.through || from <= s.snapshot.Index || from > s.last {
-		return fmt.Errorf("truncation from %d, with entries %d to %d and a snapshot at %d", from, s.through+1, s.last, s.snapshot.Index)
+		return fmt.Errorf("truncation from %d, with entries %d to %d and a snapshot at %d",
+			from, s.through+1, s.last, s.snapshot.Index)
 	}
 	s.last = from - 1
 	s.entries.truncate(from)
@@ -155,8 +156,8 @@ func (s *state) setSnapshot(meta node.SnapshotMeta) {
 	s.configurations = withoutThrough(s.configurations, meta.Index)
 }
 
-// checkpoint takes over how far a member's log reached at the start of a segment, or holds it against what is known
-// from the segments in front of it.
+// checkpoint takes over how far a member's log reached at the start of a segment, or holds it against what is
+// known from the segments in front of it.
 func (s *state) checkpoint(r format.Record) error {
 	c, err := r.Checkpoint()
 	if err != nil {
@@ -166,8 +167,10 @@ func (s *state) checkpoint(r format.Record) error {
 		s.through, s.throughTerm, s.last, s.snapshot = c.Through, c.ThroughTerm, c.Last, c.Snapshot
 		return nil
 	}
-	if c.Through != s.through || c.Last != s.last || c.Snapshot.Index != s.snapshot.Index || c.Snapshot.Handle != s.snapshot.Handle {
-		return fmt.Errorf("a segment begins with entries %d to %d and a snapshot at %d, and those before it end with %d to %d and %d",
+	if c.Through != s.through || c.Last != s.last ||
+		c.Snapshot.Index != s.snapshot.Index || c.Snapshot.Handle != s.snapshot.Handle {
+		return fmt.Errorf("a segment begins with entries %d to %d and a snapshot at %d, "+
+			"and those before it end with %d to %d and %d",
 			c.Through+1, c.Last, c.Snapshot.Index, s.through+1, s.last, s.snapshot.Index)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 
 	"example.com/raftactor/node"
 	"example.com/raftactor/persist/internal/format"
+	"example.com/raftactor/persist/internal/snapfile"
 )
 
 // A Store keeps the members of one actor system in a directory: their logs, which share one write-ahead log and so
@@ -69,10 +70,11 @@ type Store struct {
 	chores     chores
 }
 
-// Open opens the store in a directory, and makes it if there is none. It has recovered everything before it returns:
-// what was durable is there, and what it hands out is durable. The directory belongs to the store until Close;
-// [ErrLocked] says that it belongs to another one. A [*DamageError] says that something that was durable is not as it
-// was written; then nothing has been changed, nor has it by [ErrLocked] and [ErrVersion].
+// Open opens the store in a directory, and makes it if there is none. It has recovered everything before it
+// returns: what was durable is there, and what it hands out is durable. The directory belongs to the store
+// until Close; [ErrLocked] says that it belongs to another one, and [ErrOtherCluster] that its cluster is not
+// that of the options. A [*DamageError] says that something that was durable is not as it was written.
+// Nothing of the store has been changed then, nor by [ErrVersion] and what could not be read.
 func Open(dir string, opts Options) (*Store, error) {
 	s, err := open(dir, opts)
 	if err != nil {
@@ -80,6 +82,8 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	if !s.opts.inline {
 		go s.run()
+		// Neither the next segment nor the next opening waits for zeros then.
+		s.prepareSpare()
 	}
 	if s.opts.ClusterID != "" {
 		if err := s.Claim(s.opts.ClusterID); err != nil {
@@ -108,6 +112,10 @@ func (s *Store) Members() []MemberName {
 // that is open already, or whose writes have not completed since it was closed, is [node.ErrInUse].
 func (s *Store) Open(group string, id node.ID) (node.Storage, error) {
 	name := MemberName{group, id}
+	if !snapfile.IsGroup(group) || id == node.None {
+		return nil, fmt.Errorf("persist: opening member %v: a group is named by 1 to 128 letters, digits, dots, hyphens and "+
+			"underscores, and a member's id is not 0", name)
+	}
 	if err := s.failure(); err != nil {
 		return nil, err
 	}
@@ -168,14 +176,15 @@ func (s *Store) Claim(cluster string) error {
 	if err := s.failure(); err != nil {
 		return err
 	}
-	belongs := s.clusterID()
-	if belongs == "" {
-		belongs = cluster
-		if err := s.system.write(func(p *parcel) { p.addCluster(cluster) }); err != nil {
-			return err
-		}
+	if err := s.foreign(cluster); err != nil || s.clusterID() == cluster {
+		return err
 	}
-	if belongs != cluster {
+	return s.system.write(func(p *parcel) { p.addCluster(cluster) })
+}
+
+// foreign is [ErrOtherCluster] if the store belongs to another cluster.
+func (s *Store) foreign(cluster string) error {
+	if belongs := s.clusterID(); belongs != "" && belongs != cluster {
 		return fmt.Errorf("%w: %s belongs to %q, and not to %q; give it another directory, or the name of its cluster",
 			ErrOtherCluster, s.dir, belongs, cluster)
 	}
@@ -189,8 +198,8 @@ func (s *Store) clusterID() string {
 	return s.system.state.cluster
 }
 
-// Close ends the store. What has been handed over by Sync is written before; what comes later is [ErrClosed]. Stop the
-// members that use it first. Again it says what it said the first time.
+// Close ends the store. What has been handed over by Sync is written before; what comes later is [ErrClosed].
+// Stop the members that use it first. Again it says what it said the first time.
 func (s *Store) Close() error {
 	s.ending.Do(func() { s.ended = s.close() })
 	return s.ended
@@ -206,7 +215,7 @@ func (s *Store) close() error {
 		s.nudge()
 	}
 	<-s.done
-	s.chores.wait()
+	s.chores.end()
 	var faults []error
 	if err := s.failure(); err != nil && !errors.Is(err, ErrClosed) {
 		faults = append(faults, err)
@@ -230,7 +239,8 @@ func (s *Store) fail(err error) {
 	if err == nil {
 		return
 	}
-	err = fmt.Errorf("%w; the store in %s takes nothing more: put right what is wrong with the disk, and start again", err, s.dir)
+	err = fmt.Errorf("%w; the store in %s takes nothing more: put right what is wrong with the disk, and start again",
+		err, s.dir)
 	if s.failed.CompareAndSwap(nil, &err) {
 		s.logger.Error("the store has failed", "dir", s.dir, "error", err)
 		s.nudge()

@@ -47,13 +47,43 @@ func TestAStoreBelongsToTheClusterThatClaimsItFirst(t *testing.T) {
 		t.Fatal("the first segment is still there")
 	}
 	must(t, s.Close())
+	disk = disk.Kill()
 	opts := onDisk(disk, 2)
 	opts.ClusterID = "south"
-	if _, err := Open(useDir, opts); !errors.Is(err, ErrOtherCluster) {
+	if _, err := Open(useDir, opts); !errors.Is(err, ErrOtherCluster) || !strings.Contains(err.Error(), `"north"`) {
 		t.Errorf("opened for another cluster: got %v", err)
+	}
+	if n := changes(disk); n > 0 {
+		t.Errorf("a store of another cluster was changed %d times", n)
 	}
 	opts.ClusterID = "north"
 	must(t, mustOpen(t, useDir, opts).Close())
+}
+
+// Nobody has been told that the store is claimed. But as it may be, it is not another one's.
+func TestAClaimThatIsInDoubtCounts(t *testing.T) {
+	disk, s := inMemory(t)
+	must(t, s.Claim("north"))
+	disk = disk.Kill()
+	opts := onDisk(disk, 2)
+	opts.ClusterID = "south"
+	if _, err := Open(useDir, opts); !errors.Is(err, ErrOtherCluster) || changes(disk) > 0 {
+		t.Errorf("opened for another cluster, with %d changes: got %v", changes(disk), err)
+	}
+	opts.ClusterID = ""
+	s = mustOpen(t, useDir, opts)
+	if err := s.Claim("south"); !errors.Is(err, ErrOtherCluster) {
+		t.Errorf("claimed for another cluster: got %v", err)
+	}
+	must(t, s.Close())
+}
+
+// The empty name says nothing, and so it neither claims a store nor takes it from another cluster.
+func TestTheEmptyNameClaimsNothing(t *testing.T) {
+	_, s := inMemory(t)
+	must(t, s.Claim(""))
+	must(t, s.Claim("north"))
+	must(t, s.Close())
 }
 
 func TestAStoreIsClaimedWhenItIsOpened(t *testing.T) {
@@ -77,6 +107,9 @@ func TestOptionsReportEveryFaultAtOnce(t *testing.T) {
 				t.Errorf("%s is not named: %v", name, err)
 			}
 		}
+	}
+	if err := (Options{BatchBytesMax: 1<<30 + 1}).Validate(); err == nil || !strings.Contains(err.Error(), "at most") {
+		t.Errorf("batches of more than 1 GiB: got %v", err)
 	}
 	if err := (Options{SegmentBytes: 4096}).Validate(); err == nil || !strings.Contains(err.Error(), "at least") {
 		t.Errorf("segments of 4096 bytes: got %v", err)
@@ -143,6 +176,22 @@ func TestAClosedStoreTakesNothing(t *testing.T) {
 	must(t, m.Close())
 }
 
+// The directory may be another store's by then.
+func TestASnapshotThatIsDroppedAfterCloseIsLeftAlone(t *testing.T) {
+	disk, s := inMemory(t)
+	m := mustMember(t, s, "g", 1)
+	meta := makeSnapshot(t, m, 5, 1, 100)
+	must(t, s.Close())
+	m.DropSnapshot(meta.Handle)
+	if names, err := disk.ReadDir(filepath.Join(useDir, snapshotsDir)); err != nil || len(names) != 1 {
+		t.Errorf("there are snapshots %v, %v", names, err)
+	}
+	must(t, mustOpen(t, useDir, onDisk(disk, 2)).Close())
+	if names, err := disk.ReadDir(filepath.Join(useDir, snapshotsDir)); err != nil || len(names) != 0 {
+		t.Errorf("there are snapshots %v, %v", names, err)
+	}
+}
+
 func TestCloseWritesWhatHasBeenHandedOver(t *testing.T) {
 	disk, s := inMemory(t)
 	a, b := mustMember(t, s, "g", 1), mustMember(t, s, "g", 2)
@@ -161,6 +210,82 @@ func TestCloseWritesWhatHasBeenHandedOver(t *testing.T) {
 	for id := range 2 {
 		if last := mustMember(t, s, "g", node.ID(id+1)).Log().LastIndex(); last != 5 {
 			t.Errorf("member %d has entries up to %d, want 5", id+1, last)
+		}
+	}
+}
+
+// A name that a snapshot cannot have is refused when the member is made, and not when the log has become long.
+func TestAMemberThatCannotHaveSnapshotsIsRefused(t *testing.T) {
+	_, s := inMemory(t)
+	for _, name := range []MemberName{{"", 1}, {"a/b", 1}, {"a b", 1}, {strings.Repeat("a", 129), 1}, {"a", 0}} {
+		if _, err := s.Open(name.Group, name.ID); err == nil || !strings.Contains(err.Error(), name.String()) {
+			t.Errorf("%v: got %v", name, err)
+		}
+	}
+	m := mustMember(t, s, "A-z_0.9"+strings.Repeat("a", 121), math.MaxUint64)
+	makeSnapshot(t, m, 5, 1, 100)
+	if got := s.Members(); len(got) != 1 {
+		t.Errorf("got %v", got)
+	}
+}
+
+// Members share the memory for the ends of their logs, those that are there.
+func TestMembersShareTheMemory(t *testing.T) {
+	disk := simfs.New()
+	opts := onDisk(disk, 1)
+	opts.RecentBytesMax = 1 << 20
+	s := mustOpen(t, useDir, opts)
+	expect := func(want int) {
+		t.Helper()
+		if got := s.recentBytes(); got != want {
+			t.Errorf("each has %d bytes, want %d", got, want)
+		}
+	}
+	expect(1 << 20)
+	for id := range node.ID(8) {
+		must(t, mustMember(t, s, "g", id+1).Close())
+	}
+	expect(1 << 17)
+	for id := range node.ID(4) {
+		must(t, s.Delete("g", id+1))
+	}
+	expect(1 << 18)
+	must(t, s.Close())
+	s = mustOpen(t, useDir, opts)
+	expect(1 << 18)
+	for id := range node.ID(40) {
+		must(t, mustMember(t, s, "g", id+1).Close())
+	}
+	expect(recentBytesMin)
+	must(t, s.Close())
+}
+
+// The disk may be full before the next segment is needed.
+func TestAStoreSaysWhatItWasPreparing(t *testing.T) {
+	noneLeft(t)
+	disk := simfs.New()
+	must(t, mustOpen(t, useDir, withWriter(disk, 1)).Close()) // it leaves a spare
+	disk.Inject(failing(syscall.ENOSPC, spareTmpEnding, simfs.Create))
+	s := mustOpen(t, useDir, withWriter(disk, 2))
+	s.chores.wait()
+	_, openErr := s.Open("g", 1)
+	for what, err := range map[string]error{"Open": openErr, "Close": s.Close()} {
+		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "preparing the next segment") ||
+			!strings.Contains(err.Error(), useDir) {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+}
+
+// What fails later mostly follows from what has failed first.
+func TestTheFirstFailureIsTheOneThatIsTold(t *testing.T) {
+	_, s := inMemory(t)
+	s.fail(syscall.ENOSPC)
+	s.fail(syscall.EIO)
+	_, openErr := s.Open("g", 1)
+	for what, err := range map[string]error{"Open": openErr, "Claim": s.Claim("north"), "Close": s.Close()} {
+		if !errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), useDir) {
+			t.Errorf("%s: got %v", what, err)
 		}
 	}
 }

@@ -247,7 +247,15 @@ func (s *Store) prepareNext() {
 		return
 	}
 	s.prepared = true
-	s.chores.do(func() { s.fail(s.spares.prepare()) })
+	s.prepareSpare()
+}
+
+func (s *Store) prepareSpare() {
+	s.chores.do(func() {
+		if err := s.spares.prepare(); err != nil {
+			s.fail(fmt.Errorf("persist: preparing the next segment: %w", err))
+		}
+	})
 }
 
 // releaseSegments lets go of the segments at the start that hold no entry which a member needs.
@@ -272,7 +280,9 @@ func (s *Store) releaseSegments() {
 			if err == nil {
 				err = s.spares.recycle(g.name, g.size)
 			}
-			s.fail(err)
+			if err != nil {
+				s.fail(fmt.Errorf("persist: releasing the segment %s: %w", g.name, err))
+			}
 		}
 	})
 }

@@ -255,25 +255,42 @@ func TestSegmentsAreUsedAgain(t *testing.T) {
 func TestTheNextSegmentIsPreparedBeforeItIsNeeded(t *testing.T) {
 	disk, s := inMemory(t)
 	m := mustMember(t, s, "g", 1)
-	before := s.wal.newest()
-	for s.wal.offset < before.size/2 {
-		if n := len(s.spares.ready); n != 0 {
-			t.Fatalf("%d spares, though the segment is not half full", n)
+	for range 3 {
+		before := s.wal.newest()
+		for s.wal.offset < before.size/2 {
+			if n := len(s.spares.ready); n != 0 {
+				t.Fatalf("%d spares, though segment %d is not half full", n, before.number)
+			}
+			appendSome(t, m, 1, 1, 3000, node.EntryCommand)
+			commitAll(t, s, m)
 		}
-		appendSome(t, m, 1, 1, 3000, node.EntryCommand)
-		commitAll(t, s, m)
+		if n := len(s.spares.ready); n != 1 {
+			t.Fatalf("%d spares, though segment %d is half full", n, before.number)
+		}
+		created := disk.Operations(simfs.Create)
+		for s.wal.newest() == before {
+			appendSome(t, m, 1, 1, 3000, node.EntryCommand)
+			commitAll(t, s, m)
+		}
+		if disk.Operations(simfs.Create) != created {
+			t.Errorf("the segment behind segment %d was made while writes waited for it", before.number)
+		}
 	}
-	if n := len(s.spares.ready); n != 1 {
-		t.Fatalf("%d spares, though the segment is half full", n)
-	}
-	created := disk.Operations(simfs.Create)
-	for s.wal.newest() == before {
-		appendSome(t, m, 1, 1, 3000, node.EntryCommand)
-		commitAll(t, s, m)
-	}
-	if disk.Operations(simfs.Create) != created {
-		t.Error("a segment was made while writes waited for it")
-	}
+}
+
+// A watermark vouches for the batch in front of it, and for none that comes later.
+func TestCloseVouchesForWhatWasWrittenSinceTheStoreWasIdle(t *testing.T) {
+	disk, s := inMemory(t)
+	m := mustMember(t, s, "g", 1)
+	s.vouch()
+	appendSome(t, m, 1, 1, 100, node.EntryCommand)
+	at, name := s.wal.offset, s.wal.newest().name
+	commitAll(t, s, m)
+	must(t, s.Close())
+	disk = disk.PowerLoss(simfs.Choice{})
+	must(t, disk.Flip(filepath.Join(useDir, name), at+100, 1))
+	_, err := Open(useDir, onDisk(disk, 2))
+	isDamage(t, err, name, MemberName{"g", 1})
 }
 
 // A spare of a former life has a name that a new one must not take.

@@ -167,8 +167,8 @@ func ParseBatchHeader(b []byte, salt uint64) (BatchHeader, uint32, error) {
 	}, sum, nil
 }
 
-// batchChecksum is that of a header, less the checksum's own place, as if the salt's halves together were the checksum of
-// what is in front of it.
+// batchChecksum is that of a header, less the checksum's own place, as if the salt's halves together were the
+// checksum of what is in front of it.
 func batchChecksum(b []byte, salt uint64) uint32 {
 	sum := crc32.Update(uint32(salt)^uint32(salt>>32), castagnoli, b[:4])
 	return crc32.Update(sum, castagnoli, b[8:BatchHeaderBytes])

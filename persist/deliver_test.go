@@ -1,0 +1,82 @@
+package persist
+
+import (
+	"path/filepath"
+	"testing"
+
+	"example.com/raftactor/node"
+	"example.com/raftactor/persist/internal/format"
+)
+
+// Whoever looks at a member brings it up to date with what is durable. That may be in the moment before the writer does what
+// follows from it.
+func TestWhoLooksAtAMemberTakesNothingFromTheWriter(t *testing.T) {
+	disk, s := inMemory(t)
+	m := mustMember(t, s, "g", 1)
+	for s.wal.newest().number < 4 {
+		appendSome(t, m, 1, 4, 3000, node.EntryCommand)
+		commitAll(t, s, m)
+	}
+	last := m.Log().LastIndex()
+	must(t, m.Log().Compact(makeSnapshot(t, m, last-2, 1, 100), 1))
+	commitAll(t, s, m)
+
+	must(t, m.Log().Compact(makeSnapshot(t, m, last, 1, 100), last))
+	landUnseen(t, s, m)
+	if names, err := disk.ReadDir(filepath.Join(useDir, snapshotsDir)); err != nil || len(names) != 1 {
+		t.Errorf("there are snapshots %v, %v, want the newer one only", names, err)
+	}
+	if n := len(s.wal.segments); n != 1 {
+		t.Errorf("there are %d segments, want 1", n)
+	}
+
+	must(t, m.Close())
+	gone := s.members[MemberName{"g", 1}]
+	must(t, gone.take())
+	gone.log.stage.records = format.AppendDelete(gone.log.stage.records, gone.state.key)
+	gone.log.stage.count, gone.log.stage.weighty = 1, true
+	landUnseen(t, s, gone)
+	if names := s.Members(); len(names) != 0 {
+		t.Errorf("there are members %v", names)
+	}
+	must(t, s.Close())
+}
+
+// What is handed over twice before the writer takes it is one parcel.
+func TestWhatFollowsFromAHandoverIsNotForgottenWithTheNext(t *testing.T) {
+	_, s := inMemory(t)
+	m := mustMember(t, s, "g", 1)
+	for s.wal.newest().number < 4 {
+		appendSome(t, m, 1, 4, 3000, node.EntryCommand)
+		commitAll(t, s, m)
+	}
+	last := m.Log().LastIndex()
+	must(t, m.Log().Compact(makeSnapshot(t, m, last, 1, 100), last))
+	told := func(_ uint64, err error) { must(t, err) }
+	if m.Sync(1, told) {
+		t.Error("what has not been written is durable")
+	}
+	appendSome(t, m, 1, 1, 10, node.EntryCommand)
+	commitAll(t, s, m)
+	if n := len(s.wal.segments); n != 1 {
+		t.Errorf("there are %d segments, want 1", n)
+	}
+	must(t, s.Close())
+}
+
+// landUnseen makes durable what a member has staged, and looks at it before the writer does.
+func landUnseen(t *testing.T, s *Store, m node.Storage) {
+	t.Helper()
+	if m.Sync(1, func(_ uint64, err error) { must(t, err) }) || !s.take() {
+		t.Fatal("nothing is staged")
+	}
+	look := s.taken[0].member
+	s.wal.reset()
+	look.offset = s.wal.put(&look.writing)
+	at, err := s.wal.write()
+	must(t, err)
+	s.flight.at = at
+	s.flight.landed.Store(true)
+	m.Stats()
+	s.arrive(s.flight, at)
+}
