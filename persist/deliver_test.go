@@ -2,10 +2,13 @@ package persist
 
 import (
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 
 	"example.com/raftactor/node"
 	"example.com/raftactor/persist/internal/format"
+	"example.com/raftactor/persist/internal/simfs"
 )
 
 // Whoever looks at a member brings it up to date with what is durable. That may be in the moment before the writer does what
@@ -62,6 +65,39 @@ func TestWhatFollowsFromAHandoverIsNotForgottenWithTheNext(t *testing.T) {
 		t.Errorf("there are %d segments, want 1", n)
 	}
 	must(t, s.Close())
+}
+
+// Many members in one batch are told beside the next write: each once for each batch, in order, and before Close returns.
+func TestManyWhoWaitAreAllToldInOrder(t *testing.T) {
+	noneLeft(t)
+	s := withoutChores(t, simfs.New())
+	const rounds = 6
+	members := make([]node.Storage, 3*manyLoads)
+	told := make([][]uint64, len(members)) // each by one goroutine at a time
+	var waiting sync.WaitGroup
+	for k := range members {
+		members[k] = mustMember(t, s, "g", node.ID(k+1))
+	}
+	for round := range uint64(rounds) {
+		for k, m := range members {
+			appendSome(t, m, 1, 1, 100, node.EntryCommand)
+			waiting.Add(1)
+			m.Sync(round+1, func(seq uint64, err error) {
+				must(t, err)
+				told[k] = append(told[k], seq)
+				waiting.Done()
+			})
+		}
+		if round < rounds-1 { // what is left is for Close
+			waiting.Wait()
+		}
+	}
+	must(t, s.Close())
+	for k, got := range told {
+		if want := []uint64{1, 2, 3, 4, 5, 6}; !slices.Equal(got, want) {
+			t.Errorf("member %d was told of %v, want %v", k+1, got, want)
+		}
+	}
 }
 
 // landUnseen makes durable what a member has staged, and looks at it before the writer does.
