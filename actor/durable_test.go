@@ -187,6 +187,13 @@ func newLonely(g *diskGroup, groups []string) (*persist.Store, map[string]*raft.
 	return store, clients
 }
 
+// stopLonely stops the only member of a group, and returns when its actor has terminated.
+func (g *diskGroup) stopLonely(group string, client *raft.Client) {
+	g.Helper()
+	client.Close()
+	g.must(g.system.Root.StopFuture(actor.NewPID(g.system.Address(), raft.Name(group, 1))).Wait())
+}
+
 // proposeUntilItFails proposes to a group until its member fails, and returns how many commands were acknowledged.
 func (g *diskGroup) proposeUntilItFails(group string, client *raft.Client) (acknowledged uint64) {
 	ctx, cancel := context.WithCancel(g.ctx)
@@ -234,7 +241,7 @@ func TestAStoreThatFailsFailsAllItsGroups(t *testing.T) {
 	acknowledged["a"] += g.proposeUntilItFails("a", clients["a"])
 	for _, group := range groups { // also those that had nothing to write
 		g.await(fmt.Sprintf("group %q has failed", group), hasFailed(group))
-		clients[group].Close()
+		g.stopLonely(group, clients[group]) // what has failed is on its way to stop
 	}
 	if err := store.Close(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("closing the store that has failed: %v", err)
@@ -248,8 +255,7 @@ func TestAStoreThatFailsFailsAllItsGroups(t *testing.T) {
 		if got := count(result); got < least || got > least+1 {
 			t.Errorf("group %q counts %d commands, want %d, or one more", group, got, least)
 		}
-		client.Close()
-		g.must(g.system.Root.StopFuture(actor.NewPID(g.system.Address(), raft.Name(group, 1))).Wait())
+		g.stopLonely(group, client)
 	}
 	g.must(store.Close())
 }

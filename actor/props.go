@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -28,6 +29,9 @@ func Spawn(system *actor.ActorSystem, cfg Config, machine Machine) (*actor.PID, 
 	pid, err := system.Root.SpawnNamed(r.props(), pidName(cfg.Group, cfg.ID))
 	if err != nil {
 		r.storage.Close()
+		if errors.Is(err, actor.ErrNameExists) {
+			err = errors.Join(ErrInUse, err) // an earlier actor of the member has not terminated
+		}
 		return nil, fmt.Errorf("raft: spawning member %d of group %q: %w", cfg.ID, cfg.Group, err)
 	}
 	return pid, nil

@@ -96,8 +96,8 @@ func TestSpawnTwiceIsAnError(t *testing.T) {
 	// With another store it is the name that is taken, and the other store is given back.
 	c := f.config(leader)
 	c.Store = newTestStore(99)
-	if _, err := Spawn(f.system, c, &journal{}); !errors.Is(err, actor.ErrNameExists) {
-		t.Errorf("got %v, want ErrNameExists", err)
+	if _, err := Spawn(f.system, c, &journal{}); !errors.Is(err, actor.ErrNameExists) || !errors.Is(err, ErrInUse) {
+		t.Errorf("got %v, want ErrNameExists and ErrInUse", err)
 	}
 	if c.Store.(*testStore).storage.open {
 		t.Error("the store is still open")
