@@ -190,7 +190,7 @@ func (x *explorer) openStore(image *simfs.FS) (*Store, error) {
 	})
 }
 
-// isWritten reports whether anything of a batch is there, or behind it.
+// isWritten reports whether the header or the footer of a batch is there: without, nothing tells that there was one.
 func (x *explorer) isWritten(image *simfs.FS, batch *simfs.Op) bool {
 	f, err := image.Open(batch.Name)
 	if err != nil {
@@ -200,11 +200,12 @@ func (x *explorer) isWritten(image *simfs.FS, batch *simfs.Op) bool {
 	size, _ := f.Size()
 	x.block = slices.Grow(x.block[:0], int(size))[:size]
 	n, _ := f.ReadAt(x.block, batch.Offset)
-	return len(bytes.TrimLeft(x.block[:n], "\x00")) > 0
+	written, header, footer := x.block[:n], batch.Data[:format.BatchHeaderBytes], batch.Data[format.BatchHeaderBytes:]
+	return bytes.HasPrefix(written, header) || int64(n) >= batch.Length && bytes.HasSuffix(written[:batch.Length], footer)
 }
 
-// checkDropped says what is wrong with what the store says it has dropped. written tells whether there was anything of the batch
-// that was being written.
+// checkDropped says what is wrong with what the store says it has dropped. written tells whether the header or the footer was
+// there of the batch that was being written.
 func checkDropped(s *Store, p *crashPoint, found *world, written bool) string {
 	dropped := s.Recovery().TailDropped
 	opening := p.tail != nil && p.tail.Offset == format.BlockBytes // which changes nothing
@@ -212,7 +213,7 @@ func checkDropped(s *Store, p *crashPoint, found *world, written bool) string {
 	case p.torn:
 		return ""
 	case dropped == nil && written && !opening && found == p.durable && p.durable.differs(p.possible) != "":
-		return "a batch of which something was written was dropped, and nothing said of it"
+		return "a batch whose header or footer was written was dropped, and nothing said of it"
 	case dropped == nil:
 		return ""
 	case p.tail == nil:

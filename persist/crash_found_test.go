@@ -73,7 +73,7 @@ func TestASpareDoesNotTakeThePlaceOfAnother(t *testing.T) {
 	s := &spares{fs: disk, dir: storeDir, size: segmentBytesMin}
 	names, err := disk.ReadDir(storeDir)
 	must(t, err)
-	must(t, s.init(names))
+	must(t, s.init(names, 1))
 	for _, size := range []int64{2 * segmentBytesMin, segmentBytesMin} {
 		f, err := s.take(segmentName(uint64(size)), size)
 		must(t, err)

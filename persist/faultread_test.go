@@ -146,12 +146,11 @@ func TestAFailedChore(t *testing.T) {
 		ending string
 		final  bool
 	}{
-		"a spare cannot be made":           {simfs.Create, spareTmpEnding, true},
-		"a spare cannot be filled":         {simfs.Write, spareTmpEnding, true},
-		"a spare cannot be renamed":        {simfs.Rename, spareTmpEnding, true},
-		"a segment cannot be recycled":     {simfs.Rename, segmentSuffix, true},
-		"a snapshot cannot be removed":     {simfs.Remove, snapshotEnding, false},
-		"a recycled file cannot be opened": {simfs.Open, spareTmpEnding, true},
+		"a spare cannot be made":       {simfs.Create, spareTmpEnding, true},
+		"a spare cannot be filled":     {simfs.Write, spareTmpEnding, true},
+		"a spare cannot be renamed":    {simfs.Rename, spareTmpEnding, true},
+		"a segment cannot be recycled": {simfs.Rename, segmentSuffix, true},
+		"a snapshot cannot be removed": {simfs.Remove, snapshotEnding, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newShift(func(simfs.Op) *simfs.Fault { return nil })

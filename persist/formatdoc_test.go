@@ -96,6 +96,16 @@ func TestFormatDocumentNamesTheLayoutOfTheHeaders(t *testing.T) {
 		"offset of the batch": b.Offset, "Durable": b.Durable, "Previous": b.Previous, "number of records": b.Records,
 		"zeros": make([]byte, 8),
 	})
+	footer := make([]byte, format.BatchFooterBytes)
+	b.PutFooter(footer, h.Salt)
+	if string(footer[:4]) != "REND" || !bytes.Equal(footer[8:], batch[8:]) || bytes.Equal(footer[4:8], batch[4:8]) {
+		t.Errorf("got the footer %x of %x", footer, batch)
+	}
+	for payload, length := range map[int64]int64{0: 4096, 4096 - 128: 4096, 4096 - 127: 8192} {
+		if got := format.BatchBytes(payload); got != length {
+			t.Errorf("%d bytes of records: got a batch of %d, want %d", payload, got, length)
+		}
+	}
 	if format.BatchHeaderBytes != 64 || format.BlockBytes != 4096 || sectorBytes != 512 {
 		t.Error("lengths have changed")
 	}

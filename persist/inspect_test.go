@@ -374,10 +374,10 @@ func TestDumpVisitsEveryRecordInOrder(t *testing.T) {
 
 func TestInspectionOfATornTail(t *testing.T) {
 	b, newest := withNewest()
-	clear(b.files[newest.file][newest.offset+200:])
+	b.unwrite(b.files[newest.file], newest.file, newest.offset+200)
 	i, err := inspect(&bootFS{readFS{files: b.files}}, testDir)
 	must(t, err)
-	want := TailInfo{File: newest.file, Offset: newest.offset, Bytes: 200, Sequence: newest.position.Sequence, SameBoot: true}
+	want := TailInfo{File: newest.file, Offset: newest.offset, Bytes: 3 * format.BlockBytes, Sequence: newest.position.Sequence, SameBoot: true}
 	if i.Tail == nil || *i.Tail != want || !i.Sound() {
 		t.Errorf("got %+v, %v", i.Tail, i.Damages)
 	}

@@ -1,7 +1,9 @@
 package persist
 
 import (
+	"bytes"
 	"encoding/binary"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 
@@ -143,11 +145,13 @@ func withRetry(disk *simfs.FS) vfs.FS {
 	}}
 }
 
-// withoutZeroing leaves in a segment that goes round what it has.
+// withoutZeroing fills spares with rubbish.
 func withoutZeroing(disk *simfs.FS) vfs.FS {
+	random := rand.New(rand.NewPCG(1, 2))
 	return &plantedFS{FS: disk, write: func(f vfs.File, name string, b []byte, offset int64) error {
-		if strings.HasSuffix(name, spareTmpEnding) && !strings.HasPrefix(filepath.Base(name), "new-") && !isSnapshotPath(name) {
-			return nil
+		if strings.HasSuffix(name, spareTmpEnding) && !isSnapshotPath(name) {
+			b = bytes.Clone(b)
+			fillRandom(random, b)
 		}
 		_, err := f.WriteAt(b, offset)
 		return err
@@ -232,7 +236,7 @@ func showing(disk *simfs.FS, mend func(b []byte, salt uint64)) vfs.FS {
 func eachBatch(b []byte, salt uint64, visit func(h format.BatchHeader, sum uint32, b []byte)) (rest []byte) {
 	for len(b) > 0 {
 		h, sum, err := format.ParseBatchHeader(b, salt)
-		length := format.BatchBytes(int(h.PayloadBytes))
+		length := format.BatchBytes(int64(h.PayloadBytes))
 		if err != nil || length > int64(len(b)) {
 			break
 		}
@@ -276,12 +280,12 @@ func trustingThePageCache(disk *simfs.FS) vfs.FS {
 				last, chain = h, sum
 			}
 		})
-		if last.Sequence == 0 || len(rest) < format.BlockBytes || !isZero(rest[:format.BlockBytes]) {
+		if last.Sequence == 0 || len(rest) < format.BlockBytes {
 			return
 		}
 		next := format.BatchHeader{
 			Sequence: last.Sequence + 1, Durable: last.Sequence, Previous: chain, Segment: last.Segment,
-			Offset: last.Offset + uint64(format.BatchBytes(int(last.PayloadBytes))), PayloadChecksum: format.Checksum(nil),
+			Offset: last.Offset + uint64(format.BatchBytes(int64(last.PayloadBytes))), PayloadChecksum: format.Checksum(nil),
 		}
 		next.Put(rest, salt)
 	})

@@ -42,12 +42,13 @@ var mistakes = map[string]*mistake{
 	"retry after a failed sync":    {wrap: withRetry, caught: loss, drive: syncsFailInARow},
 	"no payload checksum":          {wrap: withoutPayloadChecksum, caught: refusal},
 	"no record checksum":           {wrap: withoutRecordChecksum, caught: []string{checkRead}, drive: servesAltered},
-	"trusting the page cache":      {wrap: trustingThePageCache, caught: refusal},
+	"trusting the page cache":      {wrap: trustingThePageCache, caught: loss},
 	"appending behind a torn tail": {opened: appendWhereTorn, caught: loss},
 	"no chaining": {wrap: withoutChain, drive: votesWhileSegmentsGoRound, harmless: "the checksum of a header takes a salt of the segment's present life, and the " +
 		"header says sequence, segment and offset: a batch that is not the next one is told by those. The chain guards " +
 		"against a disk that brings back old sectors of the same life, which no crash does"},
-	"no zeroing": {wrap: withoutZeroing, caught: refusal},
+	"no zeroing": {wrap: withoutZeroing, drive: votesWhileSegmentsGoRound, harmless: "nothing depends on it: segments go round with what " +
+		"they held, which the salt tells from what is written"},
 	"a snapshot renamed before its sync": {wrap: withEarlyRename, drive: snapshotsFollow, harmless: "the name of a " +
 		"snapshot means nothing, but the record that is written when the snapshot is durable: until then it is swept up"},
 	"a release recorded before the snapshot is durable":     {wrap: withLateSnapshot, caught: refusal},

@@ -193,7 +193,7 @@ func (r *recovering) visit(b *batch) error {
 		return err
 	}
 	at := place{file, b.offset + format.BatchHeaderBytes}
-	r.end = place{at.segment, b.offset + format.BatchBytes(len(b.payload))}
+	r.end = place{at.segment, b.offset + format.BatchBytes(int64(len(b.payload)))}
 	return r.apply(b.payload, at)
 }
 
@@ -274,7 +274,7 @@ func (r *recovering) beginFresh(found *chain, end *replayed) error {
 	s, w := r.store, r.store.wal
 	names, err := s.opts.fs.ReadDir(s.dir)
 	if err == nil {
-		err = s.spares.init(names)
+		err = s.spares.init(names, found.next)
 	}
 	if err != nil {
 		return fmt.Errorf("persist: looking for spare segments in %s: %w", s.dir, err)
@@ -289,7 +289,7 @@ func (r *recovering) beginFresh(found *chain, end *replayed) error {
 			void = append(void, g.name)
 		}
 	}
-	room := format.BatchBytes(len(r.opening.records) + len(r.inDoubt.records))
+	room := format.BatchBytes(int64(len(r.opening.records) + len(r.inDoubt.records)))
 	if err := w.begin(end.durableSegment, end.durable, room); err != nil {
 		return err
 	}

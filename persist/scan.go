@@ -137,7 +137,7 @@ func (c *chain) linkNewest() error {
 	c.segments, c.void, c.missing = nil, nil, 0
 	for c.newest--; c.newest >= 0 && c.all[c.newest].bad != nil; c.newest-- {
 		// Behind the newest segment there can only be one whose creation was cut off.
-		if err := c.checkCutOff(c.all[c.newest]); err != nil {
+		if err := c.checkCutOff(c.all, c.all[c.newest]); err != nil {
 			return err
 		}
 	}
@@ -221,9 +221,14 @@ func (s *segment) needed() error {
 // errTooShort is damage wherever it stands: a segment's file has its full size before it gets its name.
 var errTooShort = errors.New("the file is shorter than a header")
 
-// checkCutOff looks behind a bad header. What the creation of a segment leaves when it is cut off are zeros.
-func (c *chain) checkCutOff(s *segment) error {
+// checkCutOff looks behind a bad header. The first batch of a segment is written when the header is durable: so the
+// creation of a segment that was cut off leaves none. It may leave the header of an earlier life of the file, whose name is gone.
+func (c *chain) checkCutOff(all []*segment, s *segment) error {
 	if unreadable := (*readError)(nil); errors.Is(s.bad, errTooShort) || errors.As(s.bad, &unreadable) {
+		return c.refuse(s.needed())
+	}
+	former := s.header.Segment
+	if former > s.number || slices.ContainsFunc(all, func(o *segment) bool { return o.number == former }) {
 		return c.refuse(s.needed())
 	}
 	w, err := c.open(s)
@@ -231,13 +236,14 @@ func (c *chain) checkCutOff(s *segment) error {
 		return c.refuse(err)
 	}
 	defer w.close()
-	end, err := w.contentEnd(format.BlockBytes, nil)
+	w.ahead = format.BlockBytes
+	first, err := w.bytes(format.BlockBytes, format.BatchHeaderBytes)
 	if err != nil {
 		return c.refuse(err)
 	}
-	if end > format.BlockBytes {
+	if format.ClaimsToBe(first, s.number, format.BlockBytes) {
 		return c.refuse(&damage{
-			file: s.name, detail: "the header of the segment is not valid, and there is more behind it", err: s.bad,
+			file: s.name, detail: "the header of the segment is not valid, and there is a batch behind it", err: s.bad,
 		})
 	}
 	return nil

@@ -54,6 +54,16 @@ func (c *cursor) header(b []byte, offset int64) (format.BatchHeader, uint32, err
 	return h, sum, err
 }
 
+// footer parses what is at the end of a block as the footer of a batch that ends there.
+func (c *cursor) footer(block []byte, offset int64) (format.BatchHeader, bool) {
+	if len(block) < format.BlockBytes {
+		return format.BatchHeader{}, false
+	}
+	h, err := format.ParseBatchFooter(block[format.BlockBytes-format.BatchFooterBytes:], c.segment.header.Salt)
+	end := uint64(offset) + format.BlockBytes
+	return h, err == nil && h.Segment == c.segment.number && h.Offset+uint64(format.BatchBytes(int64(h.PayloadBytes))) == end
+}
+
 // next reads the next batch and moves behind it. It does not move if that is faulty. The batch is valid until
 // the next call.
 func (c *cursor) next(b *batch) (*fault, error) {
@@ -69,8 +79,8 @@ func (c *cursor) next(b *batch) (*fault, error) {
 		return c.misplaced(h, sum), nil
 	}
 	// The header behind it tells whether it is durable, and must not push it out of the window.
-	length := int64(format.BatchHeaderBytes) + int64(h.PayloadBytes)
-	whole := format.RoundUp(length)
+	length := format.BatchHeaderBytes + int64(h.PayloadBytes)
+	whole := format.BatchBytes(int64(h.PayloadBytes))
 	var all []byte
 	if length <= c.window.size-c.offset {
 		if all, err = c.window.bytes(c.offset, whole+format.BatchHeaderBytes); err != nil {

@@ -30,7 +30,7 @@ func BenchmarkReplay(b *testing.B) {
 					records = append(records, entry(1, index, size.data))
 					index++
 				}
-				if log.offset+format.BatchBytes(size.records*len(records[0])) > log.size {
+				if log.offset+format.BatchBytes(int64(size.records*len(records[0]))) > log.size {
 					break
 				}
 				log.write(records...)

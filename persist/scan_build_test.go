@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -62,8 +63,32 @@ func (b *builder) begin(number, predecessor uint64, end format.Position) {
 		Bytes: uint64(b.size),
 	}
 	b.file, b.offset, b.at = segmentName(number), format.BlockBytes, end
-	b.files[b.file] = make([]byte, b.size)
+	b.files[b.file] = formerLife(b.size, number)
 	copy(b.files[b.file], b.header.Append(nil))
+}
+
+// formerLife is what a file holds that was a segment before: batches that were written elsewhere, and rubbish.
+func formerLife(size int64, seed uint64) []byte {
+	random := rand.New(rand.NewPCG(seed, 1))
+	all := make([]byte, size)
+	fillRandom(random, all)
+	for offset := int64(format.BlockBytes); offset < size; offset += 2 * format.BlockBytes {
+		payload := entry(1, node.Index(offset), 100)
+		copy(all[offset+format.BatchHeaderBytes:], payload)
+		h := format.BatchHeader{
+			PayloadBytes: uint32(len(payload)), PayloadChecksum: format.Checksum(payload), Sequence: 1000, Segment: seed - 1, Offset: uint64(offset),
+			Durable: 999, Records: 1,
+		}
+		h.Put(all[offset:], 1)
+		h.PutFooter(all[offset+format.BlockBytes-format.BatchFooterBytes:], 1)
+	}
+	return all
+}
+
+// unwrite restores what a segment held from an offset on, before it was written.
+func (b *builder) unwrite(data []byte, file string, from int64) {
+	number, _ := parseSegmentName(file)
+	copy(data[from:], formerLife(int64(len(data)), number)[from:])
 }
 
 // rotate makes a segment that follows the one that is being written.
@@ -85,12 +110,14 @@ func (b *builder) put(h format.BatchHeader, payload []byte) builtBatch {
 	file := b.files[b.file]
 	chain := h.Put(file[b.offset:], b.header.Salt)
 	copy(file[b.offset+format.BatchHeaderBytes:], payload)
+	end := b.offset + format.BatchBytes(int64(len(payload)))
+	h.PutFooter(file[end-format.BatchFooterBytes:], b.header.Salt)
 	b.at = format.Position{Sequence: h.Sequence, Chain: chain}
 	w := builtBatch{
 		position: b.at, file: b.file, offset: b.offset, bytes: int64(format.BatchHeaderBytes + len(payload)), payload: string(payload),
 	}
 	b.written = append(b.written, w)
-	b.offset += format.BatchBytes(len(payload))
+	b.offset = end
 	return w
 }
 

@@ -212,14 +212,15 @@ func (c *cursor) recover(f *fault) (bool, error) {
 			c.at = format.Position{Sequence: h.Sequence - 1, Chain: h.Previous}
 			return true, nil
 		}
-		c.offset += format.BatchBytes(int(f.header.PayloadBytes))
+		c.offset += format.BatchBytes(int64(f.header.PayloadBytes))
 		c.at = format.Position{Sequence: f.header.Sequence, Chain: f.chain}
 		return true, nil
 	}
-	at, later, _, err := c.lookAhead()
-	if err != nil || later == nil {
+	seen, err := c.lookAhead()
+	if err != nil || seen.later == nil {
 		return false, err
 	}
-	c.offset, c.at = at, format.Position{Sequence: later.Sequence - 1, Chain: later.Previous}
+	c.offset = int64(seen.later.Offset)
+	c.at = format.Position{Sequence: seen.later.Sequence - 1, Chain: seen.later.Previous}
 	return true, nil
 }

@@ -13,7 +13,7 @@ const sectorBytes = 512
 type droppedTail struct {
 	file   string
 	offset int64
-	// bytes is how much there is, up to the last byte of the segment that is not zero.
+	// bytes is how long the batch was, as far as the file reaches.
 	bytes int64
 	// sequence is that of the batch.
 	sequence uint64
@@ -23,27 +23,40 @@ type droppedTail struct {
 }
 
 // judge tells a torn tail from damage, for a fault in the newest segment that nothing in another segment
-// vouches for. Both are nil if the log ends there and nothing is behind it.
+// vouches for. Both are nil if the log ends there: what is there then is from an earlier life of the file.
 func (c *cursor) judge(f *fault, bootID string) (*droppedTail, *damage, error) {
 	if f.certain {
 		return nil, c.damage(f, ""), nil
 	}
-	at, later, end, err := c.lookAhead()
-	switch {
-	case err != nil:
+	seen, err := c.lookAhead()
+	if err != nil {
 		return nil, nil, err
-	case later != nil:
+	}
+	if later := seen.later; later != nil {
 		return nil, c.damage(f, fmt.Sprintf("; it was durable, since batch %d was written after it, at offset %d",
-			later.Sequence, at)), nil
-	case end == c.offset:
+			later.Sequence, later.Offset)), nil
+	}
+	written := f.header
+	if written == nil {
+		written = seen.footer
+	}
+	if written == nil {
 		return nil, nil, nil
 	}
-	tail := &droppedTail{file: c.segment.name, offset: c.offset, bytes: end - c.offset, sequence: c.at.Sequence + 1}
+	tail := &droppedTail{
+		file: c.segment.name, offset: c.offset, sequence: written.Sequence,
+		bytes: min(format.BatchBytes(int64(written.PayloadBytes)), c.window.size-c.offset),
+	}
 	if bootID == "" || bootID != c.segment.header.BootID {
 		return tail, nil, nil
 	}
 	tail.killed = true
-	cut, err := c.cutOff(f, end)
+	var cut bool
+	if f.header == nil {
+		cut, err = c.lostHeader(written)
+	} else if cut = seen.footer == nil; !cut {
+		cut, err = c.lostSector(written)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -53,59 +66,65 @@ func (c *cursor) judge(f *fault, bootID string) (*droppedTail, *damage, error) {
 	return tail, nil, nil
 }
 
-// lookAhead looks for a header of a batch that was written when the one that should be here was durable. If
-// there is none, it returns the offset behind the last byte that is not zero.
-func (c *cursor) lookAhead() (at int64, later *format.BatchHeader, end int64, err error) {
-	end, err = c.window.contentEnd(c.offset, func(offset int64, block []byte) bool {
-		if offset == c.offset {
-			return false
+// sighting is what there is of this life of the segment behind a faulty batch.
+type sighting struct {
+	// later is a batch that was written when the one that should be here was durable, or nil.
+	later *format.BatchHeader
+	// footer is that of the batch which should be here, or nil.
+	footer *format.BatchHeader
+}
+
+// lookAhead looks for a header or footer that knows of the batch which should be here.
+func (c *cursor) lookAhead() (seen sighting, err error) {
+	err = c.window.blocks(c.offset, func(offset int64, block []byte) bool {
+		if offset > c.offset {
+			if h, _, err := c.header(block, offset); err == nil && h.Durable > c.at.Sequence {
+				seen.later = &h
+				return true
+			}
 		}
-		h, _, err := c.header(block, offset)
-		if err == nil && h.Durable > c.at.Sequence {
-			at, later = offset, &h
+		h, ok := c.footer(block, offset)
+		switch {
+		case !ok:
+		case h.Offset == uint64(c.offset) && h.Sequence == c.at.Sequence+1 && h.Previous == c.at.Chain:
+			seen.footer = &h
+		case h.Offset > uint64(c.offset) && h.Durable > c.at.Sequence:
+			seen.later = &h
 		}
-		return later != nil
+		return seen.later != nil
 	})
-	return at, later, end, err
+	return seen, err
 }
 
-// cutOff reports whether a kill, or a write or sync that has failed, leaves this: a batch some of which is
-// zeros, because it has not arrived, and nothing behind it.
-func (c *cursor) cutOff(f *fault, end int64) (bool, error) {
-	if f.header == nil {
-		sector, err := c.window.bytes(c.offset, sectorBytes)
-		return isZero(sector) || end < c.offset+format.BatchHeaderBytes, err
-	}
-	length := int64(format.BatchHeaderBytes) + int64(f.header.PayloadBytes)
-	if end > c.offset+length {
-		return false, nil
-	}
+// lostHeader reports whether it is the sector of the header that has not arrived, and not just the header that is bad: then the
+// records in that sector are bad as well.
+func (c *cursor) lostHeader(footer *format.BatchHeader) (bool, error) {
+	length := int64(footer.PayloadBytes)
+	payload, err := c.window.bytes(c.offset+format.BatchHeaderBytes, length)
+	return length == 0 || format.Checksum(payload) != footer.PayloadChecksum, err
+}
+
+// lostSector reports whether a write or sync that has failed leaves this between a valid header and a valid footer: sectors of
+// the batch are what they were in an earlier life of the file. The first record that is bad then reaches into such a sector, or
+// stands in one behind others of that life, which begin where the sector does.
+func (c *cursor) lostSector(header *format.BatchHeader) (bool, error) {
+	length := format.BatchHeaderBytes + int64(header.PayloadBytes)
 	b, err := c.window.bytes(c.offset, length)
-	if err != nil {
-		return false, err
+	if err != nil || int64(len(b)) < length {
+		return true, err
 	}
-	if int64(len(b)) < length {
-		return true, nil
-	}
-	for at := 0; at+sectorBytes <= len(b); at += sectorBytes {
-		if isZero(b[at : at+sectorBytes]) {
-			return true, nil
+	begun := false // a record has begun where the sector begins that at is in
+	for at := int64(format.BatchHeaderBytes); at < length; {
+		bytes, ok := format.RecordBytes(b[at:])
+		begun = at%sectorBytes == 0 || begun
+		crosses := !ok || at/sectorBytes != (at+bytes-1)/sectorBytes
+		if _, _, err := format.Next(b[at:]); err != nil {
+			return begun || crosses, nil
 		}
-	}
-	content := int(end - c.offset)
-	return content < len(b) && reachesInto(b[format.BatchHeaderBytes:], content-format.BatchHeaderBytes), nil
-}
-
-// reachesInto reports whether the first record that is bad reaches into what follows the content: the zeros.
-func reachesInto(payload []byte, content int) bool {
-	at := 0
-	for at < len(payload) {
-		_, rest, err := format.Next(payload[at:])
-		if err != nil {
-			break
+		if crosses {
+			begun = false
 		}
-		at = len(payload) - len(rest)
+		at += bytes
 	}
-	bytes, ok := format.RecordBytes(payload[at:])
-	return !ok || int64(at)+bytes > int64(content)
+	return true, nil // all of it is valid, and not all of it is what was written
 }

@@ -109,27 +109,20 @@ func (e *readError) Error() string {
 
 func (e *readError) Unwrap() error { return e.err }
 
-// contentEnd looks at all blocks from an offset on, and returns the offset behind the last byte that is not
-// zero, or that offset. Visit sees each block that is not all zeros, until it returns true. It may be nil.
-func (w *window) contentEnd(from int64, visit func(offset int64, block []byte) bool) (int64, error) {
-	end := from
+// blocks shows all blocks from an offset on, until visit returns true.
+func (w *window) blocks(from int64, visit func(offset int64, block []byte) bool) error {
 	for offset := from; offset < w.size; offset += windowBytes {
 		piece, err := w.bytes(offset, windowBytes)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		for at := 0; at < len(piece); at += format.BlockBytes {
-			block := piece[at:min(at+format.BlockBytes, len(piece))]
-			if isZero(block) {
-				continue
-			}
-			end = offset + int64(at+len(bytes.TrimRight(block, "\x00")))
-			if visit != nil && visit(offset+int64(at), block) {
-				return end, nil
+			if visit(offset+int64(at), piece[at:min(at+format.BlockBytes, len(piece))]) {
+				return nil
 			}
 		}
 	}
-	return end, nil
+	return nil
 }
 
 // isZero reports whether all bytes of what is at most a block are zero.

@@ -13,8 +13,8 @@ import (
 	"example.com/raftactor/persist/internal/vfs"
 )
 
-// Files that are to become segments. A file has the ending .spare only when all of it is zeros, and durable: so what a
-// segment holds in its first life is what has been written there. While it is being filled it ends with .tmp.
+// Files that are to become segments. A file has the ending .spare when all of it has been written once, and that is durable:
+// with zeros, which it is filled with while it ends with .tmp, or with what it held as a segment.
 const (
 	spareEnding    = ".spare"
 	spareTmpEnding = ".tmp"
@@ -43,14 +43,15 @@ type spares struct {
 	made int
 }
 
-// init finds out what a former life has left, in a directory with these names.
-func (s *spares) init(names []string) error {
+// init finds out what a former life has left, in a directory with these names. Next is the number of the segment that is
+// made next.
+func (s *spares) init(names []string, next uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range names {
 		switch {
 		case strings.HasSuffix(name, spareEnding):
-			if ok, err := s.usable(name); err != nil || ok {
+			if ok, err := s.usable(name, next); err != nil || ok {
 				if err != nil {
 					return err
 				}
@@ -63,11 +64,14 @@ func (s *spares) init(names []string) error {
 			return err
 		}
 	}
-	return nil
+	if len(s.ready) == 0 {
+		return nil
+	}
+	return s.fs.SyncDir(s.dir) // that a file is called a spare may not be durable, and it may be a segment still
 }
 
 // usable takes a file that was left as a spare if it is as long as they are.
-func (s *spares) usable(name string) (bool, error) {
+func (s *spares) usable(name string, next uint64) (bool, error) {
 	if len(s.ready) == sparesMax {
 		return false, nil
 	}
@@ -80,10 +84,13 @@ func (s *spares) usable(name string) (bool, error) {
 	if err != nil || size != s.size {
 		return false, err
 	}
-	// It may have been taken, and have a header, if the new name was lost.
+	// It may have been taken, and its new name lost: then it has a number that is given again.
 	var block [format.BlockBytes]byte
-	if _, err := f.ReadAt(block[:], 0); err != nil || !isZero(block[:]) {
+	if _, err := f.ReadAt(block[:], 0); err != nil {
 		return false, err
+	}
+	if h, err := format.ParseSegmentHeader(block[:]); err == nil && h.Segment >= next {
+		return false, nil
 	}
 	s.ready = append(s.ready, name)
 	return true, nil
@@ -173,29 +180,25 @@ func (s *spares) take(name string, size int64) (vfs.File, error) {
 	return s.fs.OpenWritable(s.path(name))
 }
 
-// recycle makes a segment that nobody needs a spare, if it has the size and there are not enough, or removes it. Its
-// name must be gone for good before its content goes: it is a segment of the log for as long as it has the name.
+// recycle makes a segment that nobody needs a spare, if it has the size and there are not enough, or removes it. Its old
+// name is gone for good before it can be taken: it is a segment of the log for as long as it has the name.
 func (s *spares) recycle(name string, size int64) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.ready) >= sparesMax || size != s.size {
+	enough := len(s.ready) >= sparesMax
+	s.mu.Unlock()
+	if enough || size != s.size {
 		return s.fs.Remove(s.path(name))
 	}
-	base := strings.TrimSuffix(name, segmentSuffix)
-	if err := s.fs.Rename(s.path(name), s.path(base+spareTmpEnding)); err != nil {
+	spare := strings.TrimSuffix(name, segmentSuffix) + spareEnding
+	if err := s.fs.Rename(s.path(name), s.path(spare)); err != nil {
 		return err
 	}
 	if err := s.fs.SyncDir(s.dir); err != nil {
 		return err
 	}
-	f, err := s.fs.OpenWritable(s.path(base + spareTmpEnding))
-	if err != nil {
-		return err
-	}
-	if err := s.fill(f, base, size); err != nil {
-		return err
-	}
-	s.ready = append(s.ready, base+spareEnding)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready = append(s.ready, spare)
 	return nil
 }
 

@@ -298,9 +298,9 @@ func (sp *specimen) survey(t testing.TB) {
 		sp.newest = g.name
 	}
 	_, err = found.replay(sp.disk.BootID(), func(b *batch) error {
-		p := part{start: b.offset, end: b.offset + format.BatchBytes(len(b.payload))}
+		p := part{start: b.offset, end: b.offset + format.BatchBytes(int64(len(b.payload)))}
 		p.used = b.offset + format.BatchHeaderBytes + int64(len(b.payload))
-		p.headers = append(p.headers, [2]int64{b.offset, b.offset + format.BatchHeaderBytes})
+		p.headers = append(p.headers, [2]int64{b.offset, b.offset + format.BatchHeaderBytes}, [2]int64{p.end - format.BatchFooterBytes, p.end})
 		for rest := b.payload; len(rest) > 0; {
 			r, after, err := format.Next(rest)
 			must(t, err)

@@ -109,13 +109,13 @@ func (w *wal) reset() {
 // put puts records into the batch, and returns where they lie in it.
 func (w *wal) put(p *parcel) int64 {
 	at := int64(len(w.buffer))
-	w.buffer = append(grow(w.buffer, len(p.records)+format.BlockBytes), p.records...)
+	w.buffer = append(grow(w.buffer, len(p.records)+2*format.BlockBytes), p.records...)
 	w.count += p.count
 	return at
 }
 
 // bytes is what the batch takes in a segment.
-func (w *wal) bytes() int64 { return format.RoundUp(int64(len(w.buffer))) }
+func (w *wal) bytes() int64 { return format.BatchBytes(int64(len(w.buffer)) - format.BatchHeaderBytes) }
 
 // fits tells whether the batch has room in the segment.
 func (w *wal) fits() bool { return w.offset+w.bytes() <= w.newest().size }
@@ -133,6 +133,7 @@ func (w *wal) write() (place, error) {
 	}
 	chain := header.Put(w.buffer, w.salt)
 	w.buffer = append(w.buffer, zeros[:w.bytes()-int64(len(w.buffer))]...)
+	header.PutFooter(w.buffer[len(w.buffer)-format.BatchFooterBytes:], w.salt)
 	if _, err := at.segment.file.WriteAt(w.buffer, at.offset); err != nil {
 		return at, fmt.Errorf("persist: writing %d bytes to %s at offset %d: %w", len(w.buffer), at.segment.name, at.offset, err)
 	}

@@ -3,11 +3,13 @@ package persist
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
 
 	"example.com/raftactor/node"
+	"example.com/raftactor/persist/internal/format"
 	"example.com/raftactor/persist/internal/simfs"
 )
 
@@ -133,7 +135,7 @@ func (w *workload) watch(disk *simfs.FS) {
 		if op.Kind == simfs.Write {
 			if inLog && op.Offset > 0 {
 				batch := op
-				batch.Data = nil
+				batch.Data = slices.Concat(op.Data[:format.BatchHeaderBytes], op.Data[len(op.Data)-format.BatchFooterBytes:])
 				w.tail = &batch
 				p.tail = w.tail
 			}

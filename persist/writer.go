@@ -167,7 +167,7 @@ func (s *Store) rotate() error {
 	w := s.wal
 	batch, count := w.buffer, w.count
 	opening := s.opening()
-	room := format.BatchBytes(len(opening.records)) + w.bytes()
+	room := format.BatchBytes(int64(len(opening.records))) + w.bytes()
 	if err := w.begin(w.newest().number, w.position, room); err != nil {
 		return err
 	}

@@ -14,15 +14,17 @@ const Version = 1
 // multiple of it, so that writing one never touches what is durable of another.
 const BlockBytes = 4096
 
-// Lengths of the headers.
+// Lengths of the headers, and of the footer of a batch.
 const (
 	SegmentHeaderBytes = 128
 	BatchHeaderBytes   = 64
+	BatchFooterBytes   = BatchHeaderBytes
 )
 
 const (
 	segmentMagic = "raftwal\n"
 	batchMagic   = 0x54414252 // "RBAT"
+	footerMagic  = 0x444e4552 // "REND"
 	bootIDMax    = 40
 )
 
@@ -128,9 +130,15 @@ type BatchHeader struct {
 }
 
 // Put writes the header to the start of b, and returns its checksum.
-func (h *BatchHeader) Put(b []byte, salt uint64) uint32 {
+func (h *BatchHeader) Put(b []byte, salt uint64) uint32 { return h.put(b, batchMagic, salt) }
+
+// PutFooter writes the footer of the batch to the start of b: it says the same as the header, and takes up the last bytes
+// of the batch's last block.
+func (h *BatchHeader) PutFooter(b []byte, salt uint64) { h.put(b, footerMagic, salt) }
+
+func (h *BatchHeader) put(b []byte, magic uint32, salt uint64) uint32 {
 	b = b[:BatchHeaderBytes]
-	binary.LittleEndian.PutUint32(b[0:], batchMagic)
+	binary.LittleEndian.PutUint32(b[0:], magic)
 	binary.LittleEndian.PutUint32(b[8:], h.PayloadBytes)
 	binary.LittleEndian.PutUint32(b[12:], h.PayloadChecksum)
 	binary.LittleEndian.PutUint64(b[16:], h.Sequence)
@@ -147,7 +155,23 @@ func (h *BatchHeader) Put(b []byte, salt uint64) uint32 {
 
 // ParseBatchHeader reads what [BatchHeader.Put] wrote, and returns its checksum as well.
 func ParseBatchHeader(b []byte, salt uint64) (BatchHeader, uint32, error) {
-	if len(b) < BatchHeaderBytes || binary.LittleEndian.Uint32(b) != batchMagic {
+	return parseBatch(b, batchMagic, salt)
+}
+
+// ParseBatchFooter reads what [BatchHeader.PutFooter] wrote.
+func ParseBatchFooter(b []byte, salt uint64) (BatchHeader, error) {
+	h, _, err := parseBatch(b, footerMagic, salt)
+	return h, err
+}
+
+// ClaimsToBe reports whether b begins like the header of a batch that belongs to a place, where the salt is not known.
+func ClaimsToBe(b []byte, segment, offset uint64) bool {
+	return len(b) >= BatchHeaderBytes && binary.LittleEndian.Uint32(b) == batchMagic &&
+		binary.LittleEndian.Uint64(b[24:]) == segment && binary.LittleEndian.Uint64(b[32:]) == offset
+}
+
+func parseBatch(b []byte, magic uint32, salt uint64) (BatchHeader, uint32, error) {
+	if len(b) < BatchHeaderBytes || binary.LittleEndian.Uint32(b) != magic {
 		return BatchHeader{}, 0, ErrMagic
 	}
 	b = b[:BatchHeaderBytes]
@@ -174,8 +198,8 @@ func batchChecksum(b []byte, salt uint64) uint32 {
 	return crc32.Update(sum, castagnoli, b[8:BatchHeaderBytes])
 }
 
-// BatchBytes is what a batch with a payload of that length takes in a segment.
-func BatchBytes(payload int) int64 { return RoundUp(int64(BatchHeaderBytes) + int64(payload)) }
+// BatchBytes is what a batch with a payload of that length takes in a segment: header, payload and footer, in whole blocks.
+func BatchBytes(payload int64) int64 { return RoundUp(BatchHeaderBytes + payload + BatchFooterBytes) }
 
 // RoundUp rounds up to whole blocks.
 func RoundUp(n int64) int64 { return (n + BlockBytes - 1) / BlockBytes * BlockBytes }
