@@ -189,7 +189,7 @@ func callOf(request any, sender *actor.PID) (*call, *Rejected) {
 	switch m := request.(type) {
 	case *call:
 		return m, nil
-	case *Forward:
+	case *forward:
 		return m.call()
 	}
 	c := &call{sender: sender}

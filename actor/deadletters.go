@@ -18,22 +18,13 @@ func (*Answer) IgnoreDeadLetterLogging() {}
 // IgnoreDeadLetterLogging keeps the command out of Proto.Actor's logs.
 func (*Applied) IgnoreDeadLetterLogging() {}
 
-// IgnoreDeadLetterLogging keeps the command out of Proto.Actor's logs.
-func (*Forward) IgnoreDeadLetterLogging() {}
-
-// IgnoreDeadLetterLogging keeps entries out of Proto.Actor's logs.
-func (*PeerEnvelope) IgnoreDeadLetterLogging() {}
+func (*forward) IgnoreDeadLetterLogging() {}
 
 func (*work) IgnoreDeadLetterLogging()           {}
 func (*entriesFetched) IgnoreDeadLetterLogging() {}
 func (*logServed) IgnoreDeadLetterLogging()      {}
 func (feederWoken) IgnoreDeadLetterLogging()     {}
 
-// IgnoreDeadLetterLogging keeps it out of Proto.Actor's logs.
-func (*SnapshotAck) IgnoreDeadLetterLogging() {}
-
-// IgnoreDeadLetterLogging keeps the state out of Proto.Actor's logs.
-func (*SnapshotChunk) IgnoreDeadLetterLogging()  {}
 func (*syncDone) IgnoreDeadLetterLogging()       {}
 func (*machineApplied) IgnoreDeadLetterLogging() {}
 func (*sendingEnded) IgnoreDeadLetterLogging()   {}

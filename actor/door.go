@@ -50,7 +50,7 @@ func (d *door) isShutTo(request any, cfg *Config) bool {
 		timeout = timeoutOf(m.TimeoutMs)
 	case *Query:
 		kind = queryCall
-	case *Forward:
+	case *forward:
 		if m.origin == nil {
 			return d.isShutTo(m.request, cfg)
 		}
@@ -77,7 +77,7 @@ func isAgain(request any) bool {
 	switch m := request.(type) {
 	case *call:
 		return m.again
-	case *Forward:
+	case *forward:
 		return m.origin != nil && m.origin.again || isAgain(m.request)
 	case interface{ GetRetry() bool }:
 		return m.GetRetry()
@@ -140,7 +140,7 @@ func (r *raftActor) refuse(request any, rejected *Rejected) (reply any) {
 			m.reject(nil, rejected)
 			return nil
 		}
-	case *Forward:
+	case *forward:
 		if m.refuse(rejected) { // and not a copy of one that was taken
 			r.vitals.rejected(rejected.Code)
 		}

@@ -7,7 +7,6 @@ import (
 	"log"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"google.golang.org/protobuf/proto"
 
 	raft "example.com/raftactor/actor"
 )
@@ -223,21 +222,4 @@ func ExampleClient_RemoveMember() {
 	// Output:
 	// member 1 votes: true
 	// member 2 votes: true
-}
-
-// What a transport between processes does with a request that a follower passes on: on the leader's side it makes a Forward
-// of it again, and brings the reply back.
-func ExampleNewForward() {
-	reply := make(chan proto.Message, 1)
-	forward, err := raft.NewForward(&raft.Propose{Command: []byte("increment")}, func(m proto.Message) { reply <- m })
-	if err != nil {
-		log.Fatal(err)
-	}
-	forward.Drop() // it cannot be delivered after all
-	fmt.Println((<-reply).(*raft.Rejected).Code)
-	_, err = raft.NewForward(&raft.Query{}, nil)
-	fmt.Println("a query is forwarded:", err == nil)
-	// Output:
-	// UNREACHABLE
-	// a query is forwarded: false
 }

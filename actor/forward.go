@@ -7,61 +7,114 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// A Forward is a request that a follower passes on to its leader, in a [PeerEnvelope]. It may be lost like everything
-// there; it is delivered once at most, whatever else happens to its envelope. Whoever loses it knowingly says so with
-// Drop; the one who asked is told in any case, at the latest when its time is up.
-//
-// Within a process the leader answers the one who asked directly. A transport to another process sends Request there,
-// makes a Forward of it with [NewForward], and gives Answer the reply that comes back.
-type Forward struct {
+// A forward is the [Forward] of this package.
+type forward struct {
 	// origin is the follower's call, in system. It is answered once, by whoever is first.
 	origin *call
 	system *actor.ActorSystem
-	// request and reply are those of a Forward from another process.
+	// request and reply are those of a forward from another process.
 	request proto.Message
 	reply   func(proto.Message)
 
 	taken atomic.Bool
 }
 
-var _ asker = (*Forward)(nil)
+var (
+	_ asker   = (*forward)(nil)
+	_ Forward = (*forward)(nil)
+)
 
-// NewForward makes a Forward of a request that came from another process. reply is called once, with the reply, on
+// newForward makes one of a request that came from another process. reply is called once, with the reply, on
 // any goroutine, and does not block. A request of a kind that followers do not forward is an error.
-func NewForward(request proto.Message, reply func(proto.Message)) (*Forward, error) {
+func newForward(request proto.Message, reply func(proto.Message)) (*forward, error) {
 	switch request.(type) {
 	case *Propose, *OpenSession, *ChangeMembers, *TransferLeadership:
-		return &Forward{request: request, reply: reply}, nil
+		return &forward{request: request, reply: reply}, nil
 	default:
 		return nil, fmt.Errorf("raft: forwarding %T: it is not a request that followers forward", request)
 	}
 }
 
-// Request is what is asked for, as a message: [Propose], [OpenSession], [ChangeMembers] or [TransferLeadership].
-func (f *Forward) Request() proto.Message {
+// decodeForward makes one of a request in encoded form. So is the reply.
+func decodeForward(encoded []byte, reply func([]byte)) (Forward, error) {
+	var m ForwardedRequest
+	if err := proto.Unmarshal(encoded, &m); err != nil {
+		return nil, fmt.Errorf("raft: decoding a request that was forwarded: %w", err)
+	}
+	f, err := newForward(unwrap(m.ProtoReflect()), func(r proto.Message) {
+		wrapped := &ForwardedReply{}
+		if encoded, err := wrap(nil, wrapped, r); err == nil { // or its kind has no place there: it is no reply to such a request
+			reply(encoded)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// wrap puts a message into the oneof of another, and appends that in encoded form.
+func wrap(b []byte, into, m proto.Message) ([]byte, error) {
+	kind := m.ProtoReflect().Descriptor().FullName()
+	fields := into.ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		if f := fields.Get(i); f.Message().FullName() == kind {
+			into.ProtoReflect().Set(f, protoreflect.ValueOfMessage(m.ProtoReflect()))
+			return proto.MarshalOptions{}.MarshalAppend(b, into)
+		}
+	}
+	return b, fmt.Errorf("raft: forwarding %s: %s has no place for it", kind, into.ProtoReflect().Descriptor().FullName())
+}
+
+// unwrap takes the message out of a oneof. Nil: there is none, or one that only a newer version knows.
+func unwrap(m protoreflect.Message) (inside proto.Message) {
+	m.Range(func(_ protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		inside = v.Message().Interface()
+		return false
+	})
+	return inside
+}
+
+// AppendRequest implements [Forward].
+func (f *forward) AppendRequest(b []byte) ([]byte, error) {
+	return wrap(b, &ForwardedRequest{}, f.message())
+}
+
+// message is what is asked for: [Propose], [OpenSession], [ChangeMembers] or [TransferLeadership].
+func (f *forward) message() proto.Message {
 	if f.origin == nil {
 		return f.request
 	}
 	return f.origin.request()
 }
 
-// Answer gives the one who asked its reply, if it has none yet.
-func (f *Forward) Answer(reply proto.Message) error {
+// Answer implements [Forward].
+func (f *forward) Answer(encoded []byte) error {
+	var m ForwardedReply
+	if err := proto.Unmarshal(encoded, &m); err != nil {
+		return fmt.Errorf("raft: decoding the reply to a request that was forwarded: %w", err)
+	}
+	return f.answer(unwrap(m.ProtoReflect()))
+}
+
+// answer gives the one who asked its reply, if it has none yet.
+func (f *forward) answer(message proto.Message) error {
 	if f.origin == nil {
-		f.reply(reply)
+		f.reply(message)
 		return nil
 	}
-	r, err := replyOf(reply)
+	r, err := replyOf(f.origin.kind, message)
 	if err == nil {
 		f.origin.passOn(f.system, r)
 	}
 	return err
 }
 
-// Drop says that the request will never reach the leader. If it has done so already, that stands.
-func (f *Forward) Drop() {
+// Drop implements [Forward].
+func (f *forward) Drop() {
 	if !f.taken.CompareAndSwap(false, true) {
 		return
 	}
@@ -78,7 +131,7 @@ func (f *Forward) Drop() {
 
 // refuse turns down a request that has not been taken, and sees that it never is: a copy of its envelope may be waiting
 // for its turn. It tells whether that was so.
-func (f *Forward) refuse(rejected *Rejected) bool {
+func (f *forward) refuse(rejected *Rejected) bool {
 	if !f.taken.CompareAndSwap(false, true) {
 		return false
 	}
@@ -88,7 +141,7 @@ func (f *Forward) refuse(rejected *Rejected) bool {
 
 // call makes the leader's call of it, whose answer is the one of the follower's. Nil: it has been delivered before, or
 // nobody waits any more.
-func (f *Forward) call() (*call, *Rejected) {
+func (f *forward) call() (*call, *Rejected) {
 	if !f.taken.CompareAndSwap(false, true) {
 		return nil, nil
 	}
@@ -107,7 +160,7 @@ func (f *Forward) call() (*call, *Rejected) {
 }
 
 // answered implements asker.
-func (f *Forward) answered(c *call, r reply) {
+func (f *forward) answered(c *call, r reply) {
 	if f.origin != nil {
 		f.origin.passOn(f.system, r)
 		return
@@ -116,10 +169,10 @@ func (f *Forward) answered(c *call, r reply) {
 }
 
 // forwarded implements asker. It never happens: a request is forwarded once.
-func (f *Forward) forwarded(*actor.PID) {}
+func (f *forward) forwarded(*actor.PID) {}
 
-// bytes is roughly what it stands for in memory.
-func (f *Forward) bytes() int {
+// Bytes implements [Forward].
+func (f *forward) Bytes() int {
 	if f.origin != nil {
 		return requestBytesMin + len(f.origin.payload)
 	}
@@ -138,7 +191,7 @@ func (r *raftActor) forward(c *call) {
 		return
 	}
 	c.submitted, c.via = true, leader
-	r.outgoing.forward(r.cfg.ID, leader, &Forward{origin: c, system: r.system})
+	r.outgoing.forward(r.cfg.ID, leader, &forward{origin: c, system: r.system})
 	if c.asker != nil {
 		c.asker.forwarded(r.pidOf(leader))
 	}
@@ -174,22 +227,28 @@ func (c *call) request() proto.Message {
 	}
 }
 
-// replyOf is a message as a reply.
-func replyOf(message proto.Message) (reply, error) {
+// replyOf is a message as the reply to a call of a kind.
+func replyOf(kind callKind, message proto.Message) (reply, error) {
+	var to callKind
+	var r reply
 	switch m := message.(type) {
 	case *Rejected:
 		return reply{rejected: m}, nil
 	case *Proposed:
-		return reply{index: Index(m.Index), term: Term(m.Term), result: m.Result}, nil
+		to, r = proposeCall, reply{index: Index(m.Index), term: Term(m.Term), result: m.Result}
 	case *SessionOpened:
-		return reply{index: Index(m.Session)}, nil
+		to, r = openCall, reply{index: Index(m.Session)}
 	case *MembersChanged:
-		return reply{index: Index(m.Index)}, nil
+		to, r = changeCall, reply{index: Index(m.Index)}
 	case *LeadershipTransferred:
-		return reply{}, nil
+		to = transferCall
 	case nil:
 		return reply{}, errors.New("raft: answering a forwarded request with nothing")
 	default:
 		return reply{}, fmt.Errorf("raft: answering a forwarded request with %T: it is not a reply to one", message)
 	}
+	if to != kind {
+		return reply{}, fmt.Errorf("raft: answering a forwarded request with %T: it is not the reply to what was asked", message)
+	}
+	return r, nil
 }

@@ -50,8 +50,12 @@ func throughBytes(e *PeerEnvelope) []*PeerEnvelope {
 	copied := *e
 	copied.Forwards = nil
 	for _, f := range e.Forwards {
-		there, err := NewForward(copyOf(f.Request()), func(reply proto.Message) {
-			if err := f.Answer(copyOf(reply)); err != nil {
+		request, err := f.AppendRequest(nil)
+		if err != nil {
+			panic(err)
+		}
+		there, err := memberInbox{}.NewForward(request, func(reply []byte) {
+			if err := f.Answer(reply); err != nil {
 				panic(err)
 			}
 		})
@@ -79,11 +83,11 @@ func TestARequestIsForwardedOnceOnly(t *testing.T) {
 	f, leader := newGroup(t)
 	for _, follower := range f.others(leader) {
 		in := newInbox(f.system)
-		forward, err := NewForward(&Propose{Tag: 3}, func(reply proto.Message) { in.SendUserMessage(nil, reply) })
+		forward, err := newForward(&Propose{Tag: 3}, func(reply proto.Message) { in.SendUserMessage(nil, reply) })
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.network.arrive(&PeerEnvelope{Group: "g", From: leader, To: follower, Forwards: []*Forward{forward}})
+		f.network.arrive(&PeerEnvelope{Group: "g", From: leader, To: follower, Forwards: []Forward{forward}})
 		f.settle()
 		r := f.rejected(in, Code_NOT_LEADER, Outcome_NOT_APPLIED)
 		if r.Leader != uint64(leader) || r.LeaderPid != nil || r.Tag != 3 {
@@ -263,13 +267,27 @@ func TestALeaderThatStopsAnswersForwards(t *testing.T) {
 }
 
 func TestOnlyWhatTheLeaderDoesCanBeForwarded(t *testing.T) {
-	if _, err := NewForward(&Query{}, func(proto.Message) {}); err == nil {
+	if _, err := newForward(&Query{}, func(proto.Message) {}); err == nil {
 		t.Error("a query can be forwarded")
 	}
-	f := &Forward{origin: &call{}}
-	for _, reply := range []proto.Message{nil, &Propose{}} {
-		if err := f.Answer(reply); err == nil {
+	encoded, err := wrap(nil, &ForwardedRequest{}, &Propose{Command: []byte("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, request := range map[string][]byte{"nothing": nil, "rubbish": []byte("rubbish"), "cut off": encoded[:len(encoded)-1]} {
+		if _, err := (memberInbox{}).NewForward(request, func([]byte) {}); err == nil {
+			t.Errorf("%s can be forwarded", name)
+		}
+	}
+	f := &forward{origin: &call{kind: proposeCall}}
+	for _, reply := range []proto.Message{nil, &Propose{}, &MembersChanged{}} {
+		if err := f.answer(reply); err == nil {
 			t.Errorf("%v is taken for a reply", reply)
+		}
+	}
+	for _, reply := range [][]byte{nil, []byte("rubbish")} {
+		if err := f.Answer(reply); err == nil {
+			t.Errorf("%q is taken for a reply", reply)
 		}
 	}
 }

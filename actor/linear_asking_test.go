@@ -117,16 +117,17 @@ func (t *trial) peek(id ID) {
 
 // carry makes of each forwarded request and its reply what a transport between processes would, which may lose a
 // reply or take its time with it.
-func (t *trial) carry(carried map[*Forward]bool) func(e *PeerEnvelope) []*PeerEnvelope {
+func (t *trial) carry(carried map[*forward]bool) func(e *PeerEnvelope) []*PeerEnvelope {
 	return func(e *PeerEnvelope) []*PeerEnvelope {
 		copied := *e
 		copied.Forwards = nil
 		for _, f := range e.Forwards {
+			f := f.(*forward)
 			if carried[f] && !t.hooks.forwardTwice {
 				continue
 			}
 			carried[f] = true
-			there, err := NewForward(copyOf(f.Request()), func(reply proto.Message) { t.carryBack(f, copyOf(reply)) })
+			there, err := newForward(copyOf(f.message()), func(reply proto.Message) { t.carryBack(f, copyOf(reply)) })
 			if err != nil {
 				panic(err)
 			}
@@ -136,9 +137,9 @@ func (t *trial) carry(carried map[*Forward]bool) func(e *PeerEnvelope) []*PeerEn
 	}
 }
 
-func (t *trial) carryBack(f *Forward, reply proto.Message) {
+func (t *trial) carryBack(f *forward, reply proto.Message) {
 	answer := func() {
-		if err := f.Answer(reply); err != nil {
+		if err := f.answer(reply); err != nil {
 			panic(err)
 		}
 	}

@@ -221,7 +221,7 @@ func (t *trial) begin() {
 		}
 	}
 	if w.betweenProcesses {
-		t.network.fault = t.carry(map[*Forward]bool{})
+		t.network.fault = t.carry(map[*forward]bool{})
 	}
 	for id := ID(1); id <= ID(w.members); id++ {
 		t.ids = append(t.ids, id)

@@ -27,6 +27,25 @@ func (f *fixture) voters(id ID) (voters []ID) {
 	return voters
 }
 
+// A transport knows where members are from the configuration, also before it is committed, and when a member starts again.
+func TestATransportIsToldTheConfiguration(t *testing.T) {
+	f, leader := newGroup(t)
+	f.spawnJoiner(4, &journal{})
+	if got := f.network.configured(4); len(got.Members) != 0 {
+		t.Errorf("a joiner has told %v", got)
+	}
+	done[*MembersChanged](f, leader, addLearner(4, "host-4"))
+	f.elect()
+	f.agree(1, 2, 3, 4)
+	f.stop(1)
+	f.spawn(1, &journal{})
+	for _, id := range []ID{1, leader, 4} {
+		if m, _ := f.network.configured(id).Member(4); m.Address != "host-4" {
+			t.Errorf("member %d has told %v", id, f.network.configured(id))
+		}
+	}
+}
+
 func TestAMemberJoins(t *testing.T) {
 	f, leader := newGroup(t)
 	f.apply(leader, "a")

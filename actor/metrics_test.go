@@ -594,7 +594,7 @@ func described(t *testing.T, m metricdata.Metrics) (kind, attributes string) {
 func TestARefusedCopyOfAForwardIsNotMeasured(t *testing.T) {
 	r := &raftActor{}
 	r.overload.init()
-	f, err := NewForward(&Propose{}, func(proto.Message) {})
+	f, err := newForward(&Propose{}, func(proto.Message) {})
 	if err != nil {
 		t.Fatal(err)
 	}

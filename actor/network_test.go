@@ -23,14 +23,29 @@ type testLink struct {
 	network *network
 	key     memberKey
 	inbox   Inbox
+	// configuration is what the member has told last. Guarded by network.mu.
+	configuration Configuration
 }
 
 func (w *network) Join(group string, id ID, inbox Inbox) (Link, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	link := &testLink{w, memberKey{group, id}, inbox}
+	link := &testLink{network: w, key: memberKey{group, id}, inbox: inbox}
 	w.links[link.key] = link
 	return link, nil
+}
+
+func (l *testLink) Configure(c Configuration) {
+	l.network.mu.Lock()
+	defer l.network.mu.Unlock()
+	l.configuration = c
+}
+
+// configured is what a member has told the transport last.
+func (w *network) configured(id ID) Configuration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.links[memberKey{"g", id}].configuration
 }
 
 func (l *testLink) Send(to ID, _ string, e *PeerEnvelope) {

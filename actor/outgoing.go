@@ -18,7 +18,7 @@ func (o *outgoing) add(m node.Message) {
 }
 
 // forward puts a request into the leader's envelope.
-func (o *outgoing) forward(from, leader ID, f *Forward) {
+func (o *outgoing) forward(from, leader ID, f *forward) {
 	e := o.envelope(from, leader)
 	e.Forwards = append(e.Forwards, f)
 }
@@ -29,10 +29,13 @@ func (o *outgoing) envelope(from, to ID) *PeerEnvelope {
 			return e
 		}
 	}
-	e := &PeerEnvelope{From: from, To: to}
+	e := &struct {
+		PeerEnvelope
+		room [2]node.Message // for the first messages
+	}{PeerEnvelope: PeerEnvelope{From: from, To: to}}
 	e.Messages = e.room[:0]
-	o.envelopes = append(o.envelopes, e)
-	return e
+	o.envelopes = append(o.envelopes, &e.PeerEnvelope)
+	return &e.PeerEnvelope
 }
 
 // flush sends what was gathered.

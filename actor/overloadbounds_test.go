@@ -392,7 +392,7 @@ func TestTurningARequestDownAllocatesNothing(t *testing.T) {
 	process, _ := f.system.ProcessRegistry.GetLocal(f.pids[1].Id)
 	for name, request := range map[string]any{
 		"Propose": &Propose{}, "OpenSession": &OpenSession{}, "Query": &Query{},
-		"Forward": &Forward{origin: &call{asker: nobody{}}},
+		"Forward": &forward{origin: &call{asker: nobody{}}},
 	} {
 		posted := &actor.MessageEnvelope{Message: request, Sender: sink.pid}
 		if got := testing.AllocsPerRun(100, func() { process.SendUserMessage(f.pids[1], posted) }); got > 0 {
@@ -409,8 +409,8 @@ func TestTheSizeOfARequestIsKnown(t *testing.T) {
 	large := make([]byte, 1000)
 	for name, request := range map[string]any{
 		"Propose": &Propose{Command: large}, "Query": &Query{Payload: large}, "ChangeMembers": addLearner(4, string(large)),
-		"call": &call{payload: large}, "Forward": &Forward{origin: &call{payload: large}},
-		"Forward from afar": &Forward{request: &Propose{Command: large}}, "unknown": &Proposed{Result: large},
+		"call": &call{payload: large}, "Forward": &forward{origin: &call{payload: large}},
+		"Forward from afar": &forward{request: &Propose{Command: large}}, "unknown": &Proposed{Result: large},
 	} {
 		if lane, bytes := classify(request); lane != mailbox.Request || bytes < 1000 {
 			t.Errorf("%s is %d bytes in the lane %v, want more than 1000", name, bytes, lane)

@@ -164,10 +164,10 @@ func TestTheDoorIsShutToWhomItConcerns(t *testing.T) {
 		"call of a query":      {&call{kind: queryCall}, "all"},
 		"call of Ready":        {&call{kind: readyCall}, "all"},
 		"call of a transfer":   {&call{kind: transferCall}, ""},
-		"Forward":              {&Forward{origin: &call{kind: openCall}}, first},
-		"Forward again":        {&Forward{origin: &call{kind: proposeCall, again: true}}, again},
-		"Forward from afar":    {&Forward{request: &Propose{Retry: true}}, again},
-		"Forward of a change":  {&Forward{origin: &call{kind: changeCall}}, ""},
+		"Forward":              {&forward{origin: &call{kind: openCall}}, first},
+		"Forward again":        {&forward{origin: &call{kind: proposeCall, again: true}}, again},
+		"Forward from afar":    {&forward{request: &Propose{Retry: true}}, again},
+		"Forward of a change":  {&forward{origin: &call{kind: changeCall}}, ""},
 		"ChangeMembers":        {addLearner(4, ""), ""},
 		"TransferLeadership":   {&TransferLeadership{}, ""},
 		"TakeSnapshot":         {&TakeSnapshot{}, ""},
@@ -185,13 +185,13 @@ func TestTheDoorIsShutToWhomItConcerns(t *testing.T) {
 // A follower says of what it passes on that it was turned down before.
 func TestWhoAsksAgainIsKnownToTheLeader(t *testing.T) {
 	origin := &call{kind: proposeCall, payload: frameCommand(nil), again: true}
-	if c, _ := (&Forward{origin: origin}).call(); !c.again {
+	if c, _ := (&forward{origin: origin}).call(); !c.again {
 		t.Error("it is forgotten within a process")
 	}
-	if m := (&Forward{origin: origin}).Request().(*Propose); !m.Retry {
+	if m := (&forward{origin: origin}).message().(*Propose); !m.Retry {
 		t.Error("it is forgotten on the way to another process")
 	}
-	if c, _ := (&Forward{request: &OpenSession{Retry: true}}).call(); !c.again {
+	if c, _ := (&forward{request: &OpenSession{Retry: true}}).call(); !c.again {
 		t.Error("it is forgotten on the way from another process")
 	}
 }

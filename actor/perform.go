@@ -86,6 +86,7 @@ func (r *raftActor) performNotice(a node.Action) {
 func (r *raftActor) membershipChanged(a *node.MembershipChanged) {
 	r.logger.Info("membership changed", "configuration", a.Configuration.String(), "index", uint64(a.Index),
 		"committed", a.Committed)
+	r.link.Configure(r.node.Configuration()) // a may tell that an older one is committed
 	r.publish(&MembershipChanged{
 		Group: r.cfg.Group, Member: r.cfg.ID,
 		Configuration: a.Configuration, Index: a.Index, Committed: a.Committed,

@@ -2538,6 +2538,250 @@ func (x *Rejected) GetTag() uint64 {
 	return 0
 }
 
+type ForwardedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Request:
+	//
+	//	*ForwardedRequest_Propose
+	//	*ForwardedRequest_OpenSession
+	//	*ForwardedRequest_ChangeMembers
+	//	*ForwardedRequest_TransferLeadership
+	Request       isForwardedRequest_Request `protobuf_oneof:"request"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardedRequest) Reset() {
+	*x = ForwardedRequest{}
+	mi := &file_actor_raft_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardedRequest) ProtoMessage() {}
+
+func (x *ForwardedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_actor_raft_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardedRequest.ProtoReflect.Descriptor instead.
+func (*ForwardedRequest) Descriptor() ([]byte, []int) {
+	return file_actor_raft_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ForwardedRequest) GetRequest() isForwardedRequest_Request {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *ForwardedRequest) GetPropose() *Propose {
+	if x != nil {
+		if x, ok := x.Request.(*ForwardedRequest_Propose); ok {
+			return x.Propose
+		}
+	}
+	return nil
+}
+
+func (x *ForwardedRequest) GetOpenSession() *OpenSession {
+	if x != nil {
+		if x, ok := x.Request.(*ForwardedRequest_OpenSession); ok {
+			return x.OpenSession
+		}
+	}
+	return nil
+}
+
+func (x *ForwardedRequest) GetChangeMembers() *ChangeMembers {
+	if x != nil {
+		if x, ok := x.Request.(*ForwardedRequest_ChangeMembers); ok {
+			return x.ChangeMembers
+		}
+	}
+	return nil
+}
+
+func (x *ForwardedRequest) GetTransferLeadership() *TransferLeadership {
+	if x != nil {
+		if x, ok := x.Request.(*ForwardedRequest_TransferLeadership); ok {
+			return x.TransferLeadership
+		}
+	}
+	return nil
+}
+
+type isForwardedRequest_Request interface {
+	isForwardedRequest_Request()
+}
+
+type ForwardedRequest_Propose struct {
+	Propose *Propose `protobuf:"bytes,1,opt,name=propose,proto3,oneof"`
+}
+
+type ForwardedRequest_OpenSession struct {
+	OpenSession *OpenSession `protobuf:"bytes,2,opt,name=open_session,json=openSession,proto3,oneof"`
+}
+
+type ForwardedRequest_ChangeMembers struct {
+	ChangeMembers *ChangeMembers `protobuf:"bytes,3,opt,name=change_members,json=changeMembers,proto3,oneof"`
+}
+
+type ForwardedRequest_TransferLeadership struct {
+	TransferLeadership *TransferLeadership `protobuf:"bytes,4,opt,name=transfer_leadership,json=transferLeadership,proto3,oneof"`
+}
+
+func (*ForwardedRequest_Propose) isForwardedRequest_Request() {}
+
+func (*ForwardedRequest_OpenSession) isForwardedRequest_Request() {}
+
+func (*ForwardedRequest_ChangeMembers) isForwardedRequest_Request() {}
+
+func (*ForwardedRequest_TransferLeadership) isForwardedRequest_Request() {}
+
+type ForwardedReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Reply:
+	//
+	//	*ForwardedReply_Rejected
+	//	*ForwardedReply_Proposed
+	//	*ForwardedReply_SessionOpened
+	//	*ForwardedReply_MembersChanged
+	//	*ForwardedReply_LeadershipTransferred
+	Reply         isForwardedReply_Reply `protobuf_oneof:"reply"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardedReply) Reset() {
+	*x = ForwardedReply{}
+	mi := &file_actor_raft_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardedReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardedReply) ProtoMessage() {}
+
+func (x *ForwardedReply) ProtoReflect() protoreflect.Message {
+	mi := &file_actor_raft_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardedReply.ProtoReflect.Descriptor instead.
+func (*ForwardedReply) Descriptor() ([]byte, []int) {
+	return file_actor_raft_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ForwardedReply) GetReply() isForwardedReply_Reply {
+	if x != nil {
+		return x.Reply
+	}
+	return nil
+}
+
+func (x *ForwardedReply) GetRejected() *Rejected {
+	if x != nil {
+		if x, ok := x.Reply.(*ForwardedReply_Rejected); ok {
+			return x.Rejected
+		}
+	}
+	return nil
+}
+
+func (x *ForwardedReply) GetProposed() *Proposed {
+	if x != nil {
+		if x, ok := x.Reply.(*ForwardedReply_Proposed); ok {
+			return x.Proposed
+		}
+	}
+	return nil
+}
+
+func (x *ForwardedReply) GetSessionOpened() *SessionOpened {
+	if x != nil {
+		if x, ok := x.Reply.(*ForwardedReply_SessionOpened); ok {
+			return x.SessionOpened
+		}
+	}
+	return nil
+}
+
+func (x *ForwardedReply) GetMembersChanged() *MembersChanged {
+	if x != nil {
+		if x, ok := x.Reply.(*ForwardedReply_MembersChanged); ok {
+			return x.MembersChanged
+		}
+	}
+	return nil
+}
+
+func (x *ForwardedReply) GetLeadershipTransferred() *LeadershipTransferred {
+	if x != nil {
+		if x, ok := x.Reply.(*ForwardedReply_LeadershipTransferred); ok {
+			return x.LeadershipTransferred
+		}
+	}
+	return nil
+}
+
+type isForwardedReply_Reply interface {
+	isForwardedReply_Reply()
+}
+
+type ForwardedReply_Rejected struct {
+	Rejected *Rejected `protobuf:"bytes,1,opt,name=rejected,proto3,oneof"`
+}
+
+type ForwardedReply_Proposed struct {
+	Proposed *Proposed `protobuf:"bytes,2,opt,name=proposed,proto3,oneof"`
+}
+
+type ForwardedReply_SessionOpened struct {
+	SessionOpened *SessionOpened `protobuf:"bytes,3,opt,name=session_opened,json=sessionOpened,proto3,oneof"`
+}
+
+type ForwardedReply_MembersChanged struct {
+	MembersChanged *MembersChanged `protobuf:"bytes,4,opt,name=members_changed,json=membersChanged,proto3,oneof"`
+}
+
+type ForwardedReply_LeadershipTransferred struct {
+	LeadershipTransferred *LeadershipTransferred `protobuf:"bytes,5,opt,name=leadership_transferred,json=leadershipTransferred,proto3,oneof"`
+}
+
+func (*ForwardedReply_Rejected) isForwardedReply_Reply() {}
+
+func (*ForwardedReply_Proposed) isForwardedReply_Reply() {}
+
+func (*ForwardedReply_SessionOpened) isForwardedReply_Reply() {}
+
+func (*ForwardedReply_MembersChanged) isForwardedReply_Reply() {}
+
+func (*ForwardedReply_LeadershipTransferred) isForwardedReply_Reply() {}
+
 var File_actor_raft_proto protoreflect.FileDescriptor
 
 const file_actor_raft_proto_rawDesc = "" +
@@ -2741,7 +2985,20 @@ const file_actor_raft_proto_rawDesc = "" +
 	".actor.PIDR\tleaderPid\x12$\n" +
 	"\x0eretry_after_ms\x18\x05 \x01(\x03R\fretryAfterMs\x12\x16\n" +
 	"\x06detail\x18\x06 \x01(\tR\x06detail\x12\x10\n" +
-	"\x03tag\x18\a \x01(\x04R\x03tag**\n" +
+	"\x03tag\x18\a \x01(\x04R\x03tag\"\xab\x02\n" +
+	"\x10ForwardedRequest\x121\n" +
+	"\apropose\x18\x01 \x01(\v2\x15.raftactor.v1.ProposeH\x00R\apropose\x12>\n" +
+	"\fopen_session\x18\x02 \x01(\v2\x19.raftactor.v1.OpenSessionH\x00R\vopenSession\x12D\n" +
+	"\x0echange_members\x18\x03 \x01(\v2\x1b.raftactor.v1.ChangeMembersH\x00R\rchangeMembers\x12S\n" +
+	"\x13transfer_leadership\x18\x04 \x01(\v2 .raftactor.v1.TransferLeadershipH\x00R\x12transferLeadershipB\t\n" +
+	"\arequest\"\xf2\x02\n" +
+	"\x0eForwardedReply\x124\n" +
+	"\brejected\x18\x01 \x01(\v2\x16.raftactor.v1.RejectedH\x00R\brejected\x124\n" +
+	"\bproposed\x18\x02 \x01(\v2\x16.raftactor.v1.ProposedH\x00R\bproposed\x12D\n" +
+	"\x0esession_opened\x18\x03 \x01(\v2\x1b.raftactor.v1.SessionOpenedH\x00R\rsessionOpened\x12G\n" +
+	"\x0fmembers_changed\x18\x04 \x01(\v2\x1c.raftactor.v1.MembersChangedH\x00R\x0emembersChanged\x12\\\n" +
+	"\x16leadership_transferred\x18\x05 \x01(\v2#.raftactor.v1.LeadershipTransferredH\x00R\x15leadershipTransferredB\a\n" +
+	"\x05reply**\n" +
 	"\vConsistency\x12\x10\n" +
 	"\fLINEARIZABLE\x10\x00\x12\t\n" +
 	"\x05LOCAL\x10\x01*\x87\x02\n" +
@@ -2783,7 +3040,7 @@ func file_actor_raft_proto_rawDescGZIP() []byte {
 }
 
 var file_actor_raft_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_actor_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_actor_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_actor_raft_proto_goTypes = []any{
 	(Consistency)(0),              // 0: raftactor.v1.Consistency
 	(Code)(0),                     // 1: raftactor.v1.Code
@@ -2820,14 +3077,16 @@ var file_actor_raft_proto_goTypes = []any{
 	(*MemberInfo)(nil),            // 32: raftactor.v1.MemberInfo
 	(*Queues)(nil),                // 33: raftactor.v1.Queues
 	(*Rejected)(nil),              // 34: raftactor.v1.Rejected
-	(*actor.PID)(nil),             // 35: actor.PID
+	(*ForwardedRequest)(nil),      // 35: raftactor.v1.ForwardedRequest
+	(*ForwardedReply)(nil),        // 36: raftactor.v1.ForwardedReply
+	(*actor.PID)(nil),             // 37: actor.PID
 }
 var file_actor_raft_proto_depIdxs = []int32{
 	0,  // 0: raftactor.v1.Query.consistency:type_name -> raftactor.v1.Consistency
-	35, // 1: raftactor.v1.Subscribe.subscriber:type_name -> actor.PID
-	35, // 2: raftactor.v1.GrantCredit.subscriber:type_name -> actor.PID
+	37, // 1: raftactor.v1.Subscribe.subscriber:type_name -> actor.PID
+	37, // 2: raftactor.v1.GrantCredit.subscriber:type_name -> actor.PID
 	3,  // 3: raftactor.v1.SubscriptionEnded.reason:type_name -> raftactor.v1.SubscriptionEnded.Reason
-	35, // 4: raftactor.v1.Unsubscribe.subscriber:type_name -> actor.PID
+	37, // 4: raftactor.v1.Unsubscribe.subscriber:type_name -> actor.PID
 	20, // 5: raftactor.v1.ChangeMembers.add:type_name -> raftactor.v1.AddMember
 	21, // 6: raftactor.v1.ChangeMembers.promote:type_name -> raftactor.v1.PromoteMember
 	22, // 7: raftactor.v1.ChangeMembers.demote:type_name -> raftactor.v1.DemoteMember
@@ -2840,12 +3099,21 @@ var file_actor_raft_proto_depIdxs = []int32{
 	6,  // 14: raftactor.v1.MemberInfo.state:type_name -> raftactor.v1.MemberInfo.State
 	1,  // 15: raftactor.v1.Rejected.code:type_name -> raftactor.v1.Code
 	2,  // 16: raftactor.v1.Rejected.outcome:type_name -> raftactor.v1.Outcome
-	35, // 17: raftactor.v1.Rejected.leader_pid:type_name -> actor.PID
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	37, // 17: raftactor.v1.Rejected.leader_pid:type_name -> actor.PID
+	7,  // 18: raftactor.v1.ForwardedRequest.propose:type_name -> raftactor.v1.Propose
+	9,  // 19: raftactor.v1.ForwardedRequest.open_session:type_name -> raftactor.v1.OpenSession
+	19, // 20: raftactor.v1.ForwardedRequest.change_members:type_name -> raftactor.v1.ChangeMembers
+	25, // 21: raftactor.v1.ForwardedRequest.transfer_leadership:type_name -> raftactor.v1.TransferLeadership
+	34, // 22: raftactor.v1.ForwardedReply.rejected:type_name -> raftactor.v1.Rejected
+	8,  // 23: raftactor.v1.ForwardedReply.proposed:type_name -> raftactor.v1.Proposed
+	10, // 24: raftactor.v1.ForwardedReply.session_opened:type_name -> raftactor.v1.SessionOpened
+	24, // 25: raftactor.v1.ForwardedReply.members_changed:type_name -> raftactor.v1.MembersChanged
+	26, // 26: raftactor.v1.ForwardedReply.leadership_transferred:type_name -> raftactor.v1.LeadershipTransferred
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_actor_raft_proto_init() }
@@ -2859,13 +3127,26 @@ func file_actor_raft_proto_init() {
 		(*ChangeMembers_Demote)(nil),
 		(*ChangeMembers_Remove)(nil),
 	}
+	file_actor_raft_proto_msgTypes[28].OneofWrappers = []any{
+		(*ForwardedRequest_Propose)(nil),
+		(*ForwardedRequest_OpenSession)(nil),
+		(*ForwardedRequest_ChangeMembers)(nil),
+		(*ForwardedRequest_TransferLeadership)(nil),
+	}
+	file_actor_raft_proto_msgTypes[29].OneofWrappers = []any{
+		(*ForwardedReply_Rejected)(nil),
+		(*ForwardedReply_Proposed)(nil),
+		(*ForwardedReply_SessionOpened)(nil),
+		(*ForwardedReply_MembersChanged)(nil),
+		(*ForwardedReply_LeadershipTransferred)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_actor_raft_proto_rawDesc), len(file_actor_raft_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -153,6 +153,7 @@ func (r *raftActor) start(ctx actor.Context) {
 		return
 	}
 	r.link = link
+	r.link.Configure(r.node.Configuration())
 	r.applier = r.spawnChild("applier", func() actor.Actor { return newApplier(r) })
 	r.reader = r.spawnChild("reader", func() actor.Actor { return &reader{r.storage, r.self} })
 	r.work = newWork()

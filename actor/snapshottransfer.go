@@ -322,7 +322,7 @@ func (s *snapshotSender) sendWindow(ctx actor.Context) {
 		}
 		chunk := &SnapshotChunk{Offer: s.offer, Transfer: s.now.transfer, Offset: s.sent, Size: size, Data: data}
 		s.sent += int64(len(data))
-		if chunk.last() {
+		if isLast(chunk) {
 			chunk.Sum, s.complete = s.sum, true
 		}
 		s.send(s.now.peer, s.address, &PeerEnvelope{Chunk: chunk})
@@ -403,7 +403,7 @@ func (s *snapshotReceiver) take(ctx actor.Context, c *SnapshotChunk) {
 	}
 	s.sum = crc32.Update(s.sum, castagnoli, c.Data)
 	s.received += int64(len(c.Data))
-	if !c.last() {
+	if !isLast(c) {
 		s.acknowledge()
 		return
 	}

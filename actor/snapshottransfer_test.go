@@ -150,7 +150,7 @@ func TestADamagedSnapshotIsNotTaken(t *testing.T) {
 			l := newLag(t, 2<<20)
 			damaged := 0
 			l.network.fault = func(e *PeerEnvelope) []*PeerEnvelope {
-				if e.Chunk != nil && e.Chunk.last() && damaged < 3 {
+				if e.Chunk != nil && isLast(e.Chunk) && damaged < 3 {
 					damaged++
 					c := *e.Chunk
 					c.Data = slices.Clone(c.Data)

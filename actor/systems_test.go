@@ -242,6 +242,8 @@ type countingInbox struct {
 	unreachable []ID
 }
 
+func (i *countingInbox) NewForward([]byte, func([]byte)) (Forward, error) { return nil, nil }
+
 func (i *countingInbox) Deliver(*PeerEnvelope) { i.delivered++ }
 func (i *countingInbox) Unreachable(id ID)     { i.unreachable = append(i.unreachable, id) }
 

@@ -8,79 +8,32 @@ import (
 	"example.com/raftactor/node"
 )
 
-// A Transport carries what members send each other. It is safe for concurrent use.
-type Transport interface {
-	// Join makes a member reachable. What the transport has for it, it gives to inbox.
-	Join(group string, id ID, inbox Inbox) (Link, error)
-}
+// The transport, its interfaces and what they carry, are declared in the core, so that who implements them need not import
+// this package.
+type (
+	// Transport carries what members send each other.
+	Transport = node.Transport
+	// Inbox is where a member hears from its transport.
+	Inbox = node.Inbox
+	// Link is one member's way to the others.
+	Link = node.Link
+	// PeerEnvelope is what one member sends another at once.
+	PeerEnvelope = node.PeerEnvelope
+	// Forward is a request that a follower passes on to its leader.
+	Forward = node.Forward
+	// SnapshotChunk is a part of a snapshot on its way to a member.
+	SnapshotChunk = node.SnapshotChunk
+	// SnapshotAck answers chunks.
+	SnapshotAck = node.SnapshotAck
+)
 
-// An Inbox is where a member hears from its transport. Its methods may be called from any goroutine, and
-// do not block.
-type Inbox interface {
-	// Deliver takes an envelope, and keeps it.
-	Deliver(envelope *PeerEnvelope)
-	// Unreachable says that what was sent to a member last is likely to be lost.
-	Unreachable(id ID)
-}
-
-// A Link is one member's way to the others. Send and Leave may be called from any goroutine.
-type Link interface {
-	// Send delivers an envelope to a member, or loses it. It does not block. The envelope and its
-	// messages are the transport's from then on; the data of entries is shared, and immutable. address
-	// is that of the configuration, and is empty where that names none, as on a joiner and in the answers
-	// to a snapshot's sender: those go the way that the peer came.
-	Send(to ID, address string, envelope *PeerEnvelope)
-	// Leave ends reachability. Nothing is delivered after it has returned.
-	Leave()
-}
-
-// PeerEnvelope is what one member sends another at once: all messages and forwarded requests of a turn, or a part of a
-// snapshot.
-type PeerEnvelope struct {
-	Group    string
-	From, To ID
-	Messages []node.Message
-	// Forwards are requests that the leader is to do.
-	Forwards []*Forward
-	// Chunk is a part of a snapshot, or nil, and Ack answers one.
-	Chunk *SnapshotChunk
-	Ack   *SnapshotAck
-
-	// room is for the first messages.
-	room [2]node.Message
-}
-
-// SnapshotChunk is a part of a snapshot on its way to a member.
-type SnapshotChunk struct {
-	// Offer is the message that the snapshot comes with.
-	Offer *node.InstallSnapshot
-	// Transfer tells the attempts of a sender apart.
-	Transfer uint64
-	// Data belongs at Offset, in a state of Size bytes.
-	Offset, Size int64
-	Data         []byte
-	// Sum is, in the last chunk, the CRC-32C of the whole state.
-	Sum uint32
-}
-
-// last tells whether the state ends with this chunk.
-func (c *SnapshotChunk) last() bool { return c.Offset+int64(len(c.Data)) >= c.Size }
-
-// SnapshotAck answers chunks.
-type SnapshotAck struct {
-	Transfer uint64
-	// Received is how many bytes from the start have arrived.
-	Received int64
-	// Done: the snapshot is durable at the receiver, or is not wanted.
-	Done bool
-	// Failed: the receiver has given up.
-	Failed bool
-}
+// isLast tells whether the state ends with a chunk.
+func isLast(c *SnapshotChunk) bool { return c.Offset+int64(len(c.Data)) >= c.Size }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// bytes is roughly what the envelope stands for in memory.
-func (e *PeerEnvelope) bytes() int {
+// envelopeBytes is roughly what an envelope stands for in memory.
+func envelopeBytes(e *PeerEnvelope) int {
 	bytes := 128 * (1 + len(e.Messages))
 	if e.Chunk != nil {
 		bytes += len(e.Chunk.Data)
@@ -147,6 +100,9 @@ func (l *memoryLink) Send(to ID, _ string, envelope *PeerEnvelope) {
 		l.inbox.Unreachable(to)
 	}
 }
+
+// Configure implements [Link]. Members are found by their names.
+func (l *memoryLink) Configure(Configuration) {}
 
 // Leave implements [Link].
 func (l *memoryLink) Leave() {

@@ -78,11 +78,16 @@ func (l *lostPeers) told(id ID) {
 // Deliver queues requests as requests, so that they are answered if there is no room for them.
 func (i memberInbox) Deliver(e *PeerEnvelope) {
 	for _, f := range e.Forwards {
-		i.box.PostUserMessage(f)
+		i.box.PostUserMessage(f.(*forward))
 	}
 	if len(e.Messages) > 0 || e.Chunk != nil || e.Ack != nil {
 		i.box.PostUserMessage(e)
 	}
+}
+
+// NewForward implements [Inbox].
+func (i memberInbox) NewForward(request []byte, reply func([]byte)) (Forward, error) {
+	return decodeForward(request, reply)
 }
 
 // Unreachable tells the raft actor, unless that is about to hear it anyway.
@@ -99,14 +104,14 @@ const requestBytesMin = 64
 func classify(message any) (lane mailbox.Lane, bytes int) {
 	switch m := message.(type) {
 	case *PeerEnvelope:
-		return mailbox.Peer, m.bytes()
+		return mailbox.Peer, envelopeBytes(m)
 	case tickPassed, releaseWanted, peerUnreachable, *syncDone, *childFailed, *machineApplied, *machineRestored, *snapshotEnded, *entriesFetched, *logWanted,
 		*sendingEnded, *receivingEnded:
 		return mailbox.Control, 0
 	case *call:
 		return mailbox.Request, requestBytesMin + len(m.payload)
-	case *Forward:
-		return mailbox.Request, m.bytes()
+	case *forward:
+		return mailbox.Request, m.Bytes()
 	case *Propose:
 		return mailbox.Request, requestBytesMin + len(m.Command)
 	case *Query:
@@ -289,7 +294,7 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 // callOf makes a call of a request, or answers it at once.
 func (r *raftActor) callOf(request any, sender *actor.PID) *call {
 	c, rejected := callOf(request, sender)
-	if f, ok := request.(*Forward); ok && rejected != nil {
+	if f, ok := request.(*forward); ok && rejected != nil {
 		r.vitals.rejected(rejected.Code)
 		f.answered(&call{}, reply{rejected: rejected})
 		return nil
