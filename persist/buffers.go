@@ -76,3 +76,11 @@ func giveBack(b []byte) []byte {
 	}
 	return nil
 }
+
+// keepBytes returns what a member keeps of bytes of its own: no room for many when there are none.
+func keepBytes(b []byte) []byte {
+	if len(b) == 0 && cap(b) > ownBytesMax {
+		return nil
+	}
+	return b
+}

@@ -39,15 +39,15 @@ func (m *member) runAt(i node.Index) (run, node.Index, bool) {
 	defer m.mu.Unlock()
 	m.settle()
 	s := &m.state
-	k := s.entries.find(i)
+	found, next, ok := s.entries.find(i)
 	last := m.validLast()
-	if k < 0 || i <= s.through || i > last {
+	if !ok || i <= s.through || i > last {
 		return run{}, 0, false
 	}
-	if k+1 < len(s.entries) {
-		last = min(last, s.entries[k+1].first-1)
+	if next > 0 {
+		last = min(last, next-1)
 	}
-	return s.entries[k], last, true
+	return found, last, true
 }
 
 // readRun reads the entries lo to last of a run. They are not there if the segment has been released.

@@ -12,7 +12,7 @@ import (
 // goroutine that steps the node.
 type stagedLog struct {
 	member *member
-	stage  parcel
+	stage  stage
 
 	founding       node.Configuration
 	hard           node.HardState
@@ -91,7 +91,7 @@ func (l *stagedLog) Append(entries []node.Entry) error {
 	for i := range entries {
 		bytes += format.RecordHeaderBytes + format.EntryHeaderBytes + len(entries[i].Data)
 	}
-	l.stage.records = grow(l.stage.records, bytes)
+	l.stage.reserve(bytes)
 	for i := range entries {
 		e := &entries[i]
 		if e.Index != l.recent.Next() {
@@ -101,8 +101,7 @@ func (l *stagedLog) Append(entries []node.Entry) error {
 		if e.Kind == node.EntryConfiguration {
 			l.configurations = append(l.configurations, *e)
 		}
-		l.stage.records = format.AppendEntry(l.stage.records, l.member.state.key, e)
-		l.stage.count++
+		l.stage.entry(l.member.state.key, e)
 	}
 	l.evict()
 	return nil
@@ -141,8 +140,7 @@ func (l *stagedLog) Truncate(from node.Index) error {
 	}
 	l.member.truncating(from)
 	l.configurations = withoutFrom(l.configurations, from)
-	l.stage.records = format.AppendTruncate(l.stage.records, l.member.state.key, from)
-	l.stage.count++
+	l.stage.note(func(b []byte) []byte { return format.AppendTruncate(b, l.member.state.key, from) })
 	return nil
 }
 
@@ -151,8 +149,7 @@ func (l *stagedLog) SetHardState(s node.HardState) error {
 		return err
 	}
 	l.hard = s
-	l.stage.records = format.AppendHardState(l.stage.records, l.member.state.key, s)
-	l.stage.count++
+	l.stage.note(func(b []byte) []byte { return format.AppendHardState(b, l.member.state.key, s) })
 	return nil
 }
 
@@ -161,8 +158,7 @@ func (l *stagedLog) SetMet(a node.Acquaintance) error {
 		return err
 	}
 	l.met = withMet(l.met, a)
-	l.stage.records = format.AppendMet(l.stage.records, l.member.state.key, a)
-	l.stage.count++
+	l.stage.note(func(b []byte) []byte { return format.AppendMet(b, l.member.state.key, a) })
 	return nil
 }
 
@@ -171,8 +167,7 @@ func (l *stagedLog) SetFounding(c node.Configuration) error {
 		return err
 	}
 	l.founding = c
-	l.stage.records = format.AppendFounding(l.stage.records, l.member.state.key, c)
-	l.stage.count++
+	l.stage.note(func(b []byte) []byte { return format.AppendFounding(b, l.member.state.key, c) })
 	return nil
 }
 
@@ -193,10 +188,8 @@ func (l *stagedLog) Compact(meta node.SnapshotMeta, through node.Index) error {
 	if through+1 > l.recent.First() {
 		l.recent.Release(through)
 	}
-	l.stage.records = format.AppendCompact(l.stage.records, l.member.state.key,
-		format.Compaction{Through: through, ThroughTerm: term, Snapshot: meta})
-	l.stage.count++
-	l.stage.weighty = true
+	compaction := format.Compaction{Through: through, ThroughTerm: term, Snapshot: meta}
+	l.stage.note(func(b []byte) []byte { return format.AppendCompact(b, l.member.state.key, compaction) })
 	return nil
 }
 
@@ -212,9 +205,7 @@ func (l *stagedLog) Install(meta node.SnapshotMeta) error {
 	l.first, l.beforeTerm = meta.Index+1, meta.Term
 	l.recent.Reset(meta.Index + 1)
 	l.member.truncating(1)
-	l.stage.records = format.AppendInstall(l.stage.records, l.member.state.key, meta)
-	l.stage.count++
-	l.stage.weighty = true
+	l.stage.note(func(b []byte) []byte { return format.AppendInstall(b, l.member.state.key, meta) })
 	return nil
 }
 
