@@ -36,7 +36,7 @@ func TestWhoLooksAtAMemberTakesNothingFromTheWriter(t *testing.T) {
 	must(t, m.Close())
 	gone := s.members[MemberName{"g", 1}]
 	must(t, gone.take())
-	gone.log.stage.note(func(b []byte) []byte { return format.AppendDelete(b, gone.state.key) })
+	gone.log.staging().note(func(b []byte) []byte { return format.AppendDelete(b, gone.state.key) })
 	landUnseen(t, s, gone)
 	if names := s.Members(); len(names) != 0 {
 		t.Errorf("there are members %v", names)

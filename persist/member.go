@@ -15,13 +15,8 @@ import (
 // the member is what it changes: steps, which it takes when it next looks at its state, once the batch has landed.
 type member struct {
 	store *Store
-	// log belongs to the goroutine that steps the node.
-	log stagedLog
 
 	mu sync.Mutex
-	// state is what is durable, less the steps whose flight has landed; its key and name never change. Whoever looks at it
-	// calls settle before. Guarded by mu.
-	state state
 	// steps have been handed over, and notes are the records of those that have one, in the same order. Guarded by mu.
 	steps []step
 	notes []byte
@@ -29,6 +24,11 @@ type member struct {
 	// those who do. Guarded by mu.
 	flight *flight
 	load   int
+	// log belongs to the goroutine that steps the node.
+	log stagedLog
+	// state is what is durable, less the steps whose flight has landed; its key and name never change. Whoever looks at it
+	// calls settle before. Guarded by mu.
+	state state
 	// due is what follows from what has been applied, until the writer takes it. Guarded by mu.
 	due effects
 	// void is where the first of some truncations begins that are on their way, or zero: what is durable from there on is
@@ -70,7 +70,7 @@ func (m *member) Log() node.Log { return &m.log }
 // Sync implements [node.Storage].
 func (m *member) Sync(seq uint64, done func(seq uint64, err error)) bool {
 	m.mu.Lock()
-	if m.log.stage.count == 0 && !m.isFlying() {
+	if !m.log.isStaged() && !m.isFlying() {
 		m.mu.Unlock()
 		if err := m.store.failure(); err != nil { // what was on its way is not durable, though it is not there any more
 			done(seq, err)
@@ -85,7 +85,7 @@ func (m *member) Sync(seq uint64, done func(seq uint64, err error)) bool {
 // handOver gives what is staged to the writer. It is called with mu held, and lets go of it.
 func (m *member) handOver(seq uint64, done func(uint64, error)) {
 	m.settle()
-	stage, before := &m.log.stage, len(m.steps)
+	stage, before := m.log.staging(), len(m.steps)
 	m.steps = append(m.steps, stage.steps...)
 	m.notes = stage.appendNotes(m.notes)
 	at, first, err := m.store.enqueue(m, seq, done)
@@ -96,7 +96,8 @@ func (m *member) handOver(seq uint64, done func(uint64, error)) {
 	if err != nil {
 		m.steps = m.steps[:before]
 	}
-	stage.clear()
+	stage.giveBack()
+	m.log.stage = nil
 	m.mu.Unlock()
 	switch {
 	case err == nil && first:
@@ -110,7 +111,7 @@ func (m *member) handOver(seq uint64, done func(uint64, error)) {
 func (m *member) write(record func([]byte) []byte) error {
 	done := make(chan error, 1)
 	m.mu.Lock()
-	m.log.stage.note(record)
+	m.log.staging().note(record)
 	m.handOver(0, func(_ uint64, err error) { done <- err })
 	if m.store.opts.inline {
 		for m.store.commit() {
@@ -320,7 +321,7 @@ func (m *member) Close() error {
 		return nil
 	}
 	m.open, m.want, m.failed = false, nil, nil
-	if m.log.stage.count == 0 {
+	if !m.log.isStaged() {
 		m.mu.Unlock()
 		return nil
 	}

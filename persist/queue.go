@@ -67,7 +67,7 @@ func (s *Store) enqueue(m *member, seq uint64, done func(uint64, error)) (at int
 	}
 	newest := q.waiting[n-1]
 	at = newest.put(&m.log.stage.cargo, q.usual)
-	newest.wait(m, seq, done)
+	newest.wait(m, m.log.stage.weighty, seq, done)
 	return at, first, nil
 }
 
@@ -128,13 +128,13 @@ func (x *shipment) put(c *cargo, usual int) int64 {
 }
 
 // wait notes that a member waits for the batch, or for those before it. done is nil if it does not.
-func (x *shipment) wait(m *member, seq uint64, done func(uint64, error)) {
+func (x *shipment) wait(m *member, weighty bool, seq uint64, done func(uint64, error)) {
 	if m.flight != x.flight {
 		m.flight, m.load = x.flight, len(x.loads)
 		x.loads = append(x.loads, load{member: m})
 	}
 	l := &x.loads[m.load]
-	l.weighty = l.weighty || m.log.stage.weighty
+	l.weighty = l.weighty || weighty
 	if done != nil {
 		l.seq, l.done = seq, done
 	}

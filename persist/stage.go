@@ -1,18 +1,22 @@
 package persist
 
 import (
+	"sync"
+
 	"example.com/raftactor/node"
 	"example.com/raftactor/persist/internal/format"
 )
 
 // A stage is what a member has written since it handed something over: the records, and what they change once they are
-// durable. It belongs to the goroutine that steps the node.
+// durable. It belongs to the goroutine that steps the node, and goes from one member to the next, who finds it in a cache.
 type stage struct {
 	cargo
 	steps []step
 	// weighty: files may go when this is durable.
 	weighty bool
 }
+
+var stages = sync.Pool{New: func() any { return &stage{} }}
 
 // A step is what a run of entries, or another record, changes once it is durable.
 type step struct {
@@ -75,12 +79,13 @@ func (s *stage) appendNotes(b []byte) []byte {
 	return b
 }
 
-// clear empties the stage.
-func (s *stage) clear() {
+// giveBack empties the stage for the next member.
+func (s *stage) giveBack() {
 	*s = stage{cargo: cargo{buffer: giveBack(s.buffer)}, steps: keepSteps(s.steps[:0])}
 	if s.buffer != nil {
 		s.buffer = s.buffer[:format.BatchHeaderBytes]
 	}
+	stages.Put(s)
 }
 
 // keepSteps returns what a member keeps of steps: no room for many when there are none.

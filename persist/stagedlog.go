@@ -12,7 +12,10 @@ import (
 // goroutine that steps the node.
 type stagedLog struct {
 	member *member
-	stage  stage
+	// stage is nil if nothing is staged.
+	stage *stage
+	// recent are the entries at the end. Those in front of it are durable, and found by the member's state.
+	recent node.Window
 
 	founding       node.Configuration
 	hard           node.HardState
@@ -21,8 +24,6 @@ type stagedLog struct {
 	first          node.Index
 	beforeTerm     node.Term // of the entry in front of first
 	configurations []node.Entry
-	// recent are the entries at the end. Those in front of it are durable, and found by the member's state.
-	recent node.Window
 }
 
 var _ node.Log = (*stagedLog)(nil)
@@ -30,12 +31,11 @@ var _ node.Log = (*stagedLog)(nil)
 // load begins with what is durable.
 func (l *stagedLog) load(s *state) {
 	*l = stagedLog{
-		member: l.member, stage: l.stage,
+		member:   l.member,
 		founding: s.founding, hard: s.hard, met: slices.Clone(s.met), snapshot: s.snapshot,
 		first: s.through + 1, beforeTerm: s.throughTerm,
 		configurations: slices.Clone(s.configurations),
 	}
-	l.stage.clear()
 	l.recent.Reset(s.last + 1)
 }
 
@@ -83,6 +83,17 @@ func (l *stagedLog) Entries(lo, hi node.Index, bytesMax int) ([]node.Entry, erro
 	return l.recent.Slice(lo, hi, bytesMax), nil
 }
 
+// staging is where to stage something.
+func (l *stagedLog) staging() *stage {
+	if l.stage == nil {
+		l.stage = stages.Get().(*stage)
+	}
+	return l.stage
+}
+
+// isStaged tells whether there is something to hand over.
+func (l *stagedLog) isStaged() bool { return l.stage != nil && l.stage.count > 0 }
+
 func (l *stagedLog) Append(entries []node.Entry) error {
 	if err := l.member.store.failure(); err != nil {
 		return err
@@ -91,7 +102,8 @@ func (l *stagedLog) Append(entries []node.Entry) error {
 	for i := range entries {
 		bytes += format.RecordHeaderBytes + format.EntryHeaderBytes + len(entries[i].Data)
 	}
-	l.stage.reserve(bytes)
+	s := l.staging()
+	s.reserve(bytes)
 	for i := range entries {
 		e := &entries[i]
 		if e.Index != l.recent.Next() {
@@ -101,7 +113,7 @@ func (l *stagedLog) Append(entries []node.Entry) error {
 		if e.Kind == node.EntryConfiguration {
 			l.configurations = append(l.configurations, *e)
 		}
-		l.stage.entry(l.member.state.key, e)
+		s.entry(l.member.state.key, e)
 	}
 	l.evict()
 	return nil
@@ -140,7 +152,7 @@ func (l *stagedLog) Truncate(from node.Index) error {
 	}
 	l.member.truncating(from)
 	l.configurations = withoutFrom(l.configurations, from)
-	l.stage.note(func(b []byte) []byte { return format.AppendTruncate(b, l.member.state.key, from) })
+	l.staging().note(func(b []byte) []byte { return format.AppendTruncate(b, l.member.state.key, from) })
 	return nil
 }
 
@@ -149,7 +161,7 @@ func (l *stagedLog) SetHardState(s node.HardState) error {
 		return err
 	}
 	l.hard = s
-	l.stage.note(func(b []byte) []byte { return format.AppendHardState(b, l.member.state.key, s) })
+	l.staging().note(func(b []byte) []byte { return format.AppendHardState(b, l.member.state.key, s) })
 	return nil
 }
 
@@ -158,7 +170,7 @@ func (l *stagedLog) SetMet(a node.Acquaintance) error {
 		return err
 	}
 	l.met = withMet(l.met, a)
-	l.stage.note(func(b []byte) []byte { return format.AppendMet(b, l.member.state.key, a) })
+	l.staging().note(func(b []byte) []byte { return format.AppendMet(b, l.member.state.key, a) })
 	return nil
 }
 
@@ -167,7 +179,7 @@ func (l *stagedLog) SetFounding(c node.Configuration) error {
 		return err
 	}
 	l.founding = c
-	l.stage.note(func(b []byte) []byte { return format.AppendFounding(b, l.member.state.key, c) })
+	l.staging().note(func(b []byte) []byte { return format.AppendFounding(b, l.member.state.key, c) })
 	return nil
 }
 
@@ -189,7 +201,7 @@ func (l *stagedLog) Compact(meta node.SnapshotMeta, through node.Index) error {
 		l.recent.Release(through)
 	}
 	compaction := format.Compaction{Through: through, ThroughTerm: term, Snapshot: meta}
-	l.stage.note(func(b []byte) []byte { return format.AppendCompact(b, l.member.state.key, compaction) })
+	l.staging().note(func(b []byte) []byte { return format.AppendCompact(b, l.member.state.key, compaction) })
 	return nil
 }
 
@@ -205,7 +217,7 @@ func (l *stagedLog) Install(meta node.SnapshotMeta) error {
 	l.first, l.beforeTerm = meta.Index+1, meta.Term
 	l.recent.Reset(meta.Index + 1)
 	l.member.truncating(1)
-	l.stage.note(func(b []byte) []byte { return format.AppendInstall(b, l.member.state.key, meta) })
+	l.staging().note(func(b []byte) []byte { return format.AppendInstall(b, l.member.state.key, meta) })
 	return nil
 }
 

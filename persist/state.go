@@ -11,22 +11,22 @@ import (
 // A state is what the log says of a member: what reading its records in order gives. The writer keeps it up to
 // date by the same method as recovery, so that both know the same.
 type state struct {
-	key  node.Incarnation
-	name MemberName
+	key node.Incarnation
+	// last is the index of the last entry, and entries are where those behind through lie. Only during recovery can some at
+	// their start be missing.
+	last    node.Index
+	entries runs
+	name    MemberName
 
 	founding node.Configuration
 	hard     node.HardState
 	met      []node.Acquaintance
 	snapshot node.SnapshotMeta
-	// through and throughTerm are index and term of the last entry that is released, and last is the index of the
-	// last one.
+	// through and throughTerm are index and term of the last entry that is released.
 	through     node.Index
 	throughTerm node.Term
-	last        node.Index
 	// configurations are the configuration entries behind the snapshot.
 	configurations []node.Entry
-	// entries are where those behind through lie. Only during recovery can some at their start be missing.
-	entries runs
 	// known: the record that makes the member known is there. deleted: the one that ends it is.
 	known, deleted bool
 
