@@ -89,13 +89,13 @@ func (w *Window) Slice(lo, hi Index, bytesMax int) []Entry {
 	return chunk[:count:count]
 }
 
-// Append puts an entry behind the last one.
-func (w *Window) Append(e Entry) {
+// Append puts an entry behind the last one, and makes room for so many more that they come together, if there is none.
+func (w *Window) Append(e Entry, more int) {
 	last := len(w.chunks) - 1
 	if last < 0 || len(w.chunks[last].entries) == cap(w.chunks[last].entries) {
 		next := w.Next()
-		room := min(max(int(next-w.first)/windowChunkShare, windowChunkMin), windowChunkMax)
-		w.chunks = append(w.chunks, windowChunk{next, make([]Entry, 0, room)})
+		room := max(int(next-w.first)/windowChunkShare, 1+more, windowChunkMin)
+		w.chunks = append(w.chunks, windowChunk{next, make([]Entry, 0, min(room, windowChunkMax))})
 		last++
 	}
 	c := &w.chunks[last]
@@ -122,25 +122,26 @@ func (w *Window) Truncate(from Index) {
 }
 
 // Release drops the entries up to and with through, which are held.
-func (w *Window) Release(through Index) {
-	if through < w.first {
-		return
+func (w *Window) Release(through Index) { w.Shrink(through, -1) }
+
+// Shrink drops the oldest entries, none behind through, until the others have no more than bytesMax.
+func (w *Window) Shrink(through Index, bytesMax int) {
+	gone := 0
+	for gone < len(w.chunks) && w.first <= through && w.bytes > bytesMax {
+		c, n := &w.chunks[gone], 0
+		for n < len(c.entries) && w.first <= through && w.bytes > bytesMax {
+			w.bytes -= c.entries[n].bytes()
+			w.first++
+			n++
+		}
+		c.first, c.entries = w.first, c.entries[n:]
+		if len(c.entries) == 0 {
+			gone++
+		}
 	}
-	for i := w.first; i <= through; i++ {
-		w.bytes -= w.At(i).bytes()
-	}
-	if through+1 == w.Next() {
-		w.Reset(through + 1)
-		return
-	}
-	w.first = through + 1
-	if gone := w.chunk(w.first); gone > 0 {
-		n := copy(w.chunks, w.chunks[gone:])
-		clear(w.chunks[n:])
-		w.chunks = w.chunks[:n]
-	}
-	c := &w.chunks[0]
-	c.entries, c.first = c.entries[w.first-c.first:], w.first
+	n := copy(w.chunks, w.chunks[gone:])
+	clear(w.chunks[n:])
+	w.chunks = w.chunks[:n]
 }
 
 // cut copies the first n entries of a chunk into one of their own, with room for as many as this one has room for.

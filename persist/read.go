@@ -33,6 +33,9 @@ func (m *member) ReadEntries(lo, hi node.Index, bytesMax int) ([]node.Entry, err
 	return entries, nil
 }
 
+// entryBytes is about what an entry takes in memory beside its data.
+const entryBytes = 32
+
 // runAt returns the run that holds entry i, and the index at which it ends.
 func (m *member) runAt(i node.Index) (run, node.Index, bool) {
 	m.mu.Lock()

@@ -98,18 +98,18 @@ func (l *stagedLog) Append(entries []node.Entry) error {
 	if err := l.member.store.failure(); err != nil {
 		return err
 	}
-	bytes := 0
+	next, bytes := l.recent.Next(), 0
 	for i := range entries {
+		if e := &entries[i]; e.Index != next+node.Index(i) {
+			return fmt.Errorf("persist: appending index %d: the next one is %d", e.Index, next+node.Index(i))
+		}
 		bytes += format.RecordHeaderBytes + format.EntryHeaderBytes + len(entries[i].Data)
 	}
 	s := l.staging()
 	s.reserve(bytes)
 	for i := range entries {
 		e := &entries[i]
-		if e.Index != l.recent.Next() {
-			return fmt.Errorf("persist: appending index %d: the next one is %d", e.Index, l.recent.Next())
-		}
-		l.recent.Append(*e)
+		l.recent.Append(*e, len(entries)-1-i)
 		if e.Kind == node.EntryConfiguration {
 			l.configurations = append(l.configurations, *e)
 		}
@@ -121,21 +121,10 @@ func (l *stagedLog) Append(entries []node.Entry) error {
 
 // evict makes room in memory. Entries can go that are durable as they stand here.
 func (l *stagedLog) evict() {
-	quota := l.member.store.recentBytes()
-	if l.recent.Bytes() <= quota {
-		return
+	if quota := l.member.store.recentBytes(); l.recent.Bytes() > quota {
+		l.recent.Shrink(l.member.durableLast(), quota/2)
 	}
-	durable := l.member.durableLast()
-	through, left := l.recent.First()-1, l.recent.Bytes()
-	for through < durable && left > quota/2 {
-		through++
-		left -= len(l.recent.At(through).Data) + entryBytes
-	}
-	l.recent.Release(through)
 }
-
-// entryBytes is about what an entry takes in memory beside its data.
-const entryBytes = 32
 
 func (l *stagedLog) Truncate(from node.Index) error {
 	if err := l.member.store.failure(); err != nil {
