@@ -16,16 +16,13 @@ type cargo struct {
 // summedAtOnce is how many bytes are checksummed at once: so much is in a cache still when it has been encoded.
 const summedAtOnce = 16 << 10
 
-// endBytes is what may be put behind the records of a batch, less the zeros.
-const endBytes = 64
-
-// reserve makes room for so many bytes of records, and for the end of a batch.
+// reserve makes room for so many bytes of records, and for the footer of a batch. Large buffers are whole blocks.
 func (c *cargo) reserve(bytes int) {
 	if c.buffer == nil {
-		c.buffer = grow(nil, format.BatchHeaderBytes+bytes+endBytes)[:format.BatchHeaderBytes]
+		c.buffer = grow(nil, format.BatchHeaderBytes+bytes+format.BatchFooterBytes)[:format.BatchHeaderBytes]
 		return
 	}
-	c.buffer = grow(c.buffer, bytes+endBytes)
+	c.buffer = grow(c.buffer, bytes+format.BatchFooterBytes)
 }
 
 // records are those that are in the cargo.
