@@ -88,14 +88,15 @@ func (l *MemoryLog) Configurations() ([]Entry, error) { return slices.Clone(l.co
 func (l *MemoryLog) Append(entries []Entry) error {
 	next := l.LastIndex() + 1
 	for i := range entries {
-		if entries[i].Index != next {
-			return fmt.Errorf("node: memory log: appending index %d: the next one is %d", entries[i].Index, next)
+		if want := next + Index(i); entries[i].Index != want {
+			return fmt.Errorf("node: memory log: appending index %d: the next one is %d", entries[i].Index, want)
 		}
-		l.entries.Append(entries[i])
+	}
+	for i := range entries {
+		l.entries.Append(entries[i], len(entries)-1-i)
 		if entries[i].Kind == EntryConfiguration {
 			l.configurations = append(l.configurations, entries[i])
 		}
-		next++
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func TestMemoryLogIsLikeASlice(t *testing.T) {
 			return Index(rapid.Uint64Range(uint64(lo), uint64(hi)).Draw(t, name))
 		}
 		// Counts near the size of a chunk, so that its borders are met.
-		counts := rapid.OneOf(rapid.IntRange(1, 4), rapid.IntRange(windowChunk-2, windowChunk+2), rapid.IntRange(1, 2*windowChunk))
+		counts := rapid.OneOf(rapid.IntRange(1, 4), rapid.IntRange(windowChunkMin-2, windowChunkMin+2), rapid.IntRange(1, 2*windowChunkMin))
 		do := func(t *rapid.T, err error) {
 			if err != nil {
 				t.Fatal(err)
@@ -231,20 +231,20 @@ func TestMemoryLogNeedsALife(t *testing.T) {
 // TestTruncationDoesNotOverwriteWhatIsOnItsWay is what the test above finds by chance, at every
 // position of a chunk's border.
 func TestTruncationDoesNotOverwriteWhatIsOnItsWay(t *testing.T) {
-	for _, from := range []Index{2, windowChunk - 1, windowChunk, windowChunk + 1, windowChunk + 2, 2*windowChunk - 1} {
+	for _, from := range []Index{2, windowChunkMin - 1, windowChunkMin, windowChunkMin + 1, windowChunkMin + 2, 2*windowChunkMin - 1} {
 		log := NewMemoryLog(1)
-		for i := Index(1); i <= 2*windowChunk; i++ {
+		for i := Index(1); i <= 2*windowChunkMin; i++ {
 			must(t, log.Append([]Entry{command(i, 1, "old")}))
 		}
 		var sent [][]Entry
-		for lo := Index(1); lo <= 2*windowChunk; {
-			entries, err := log.Entries(lo, 2*windowChunk+1, Unlimited)
+		for lo := Index(1); lo <= 2*windowChunkMin; {
+			entries, err := log.Entries(lo, 2*windowChunkMin+1, Unlimited)
 			must(t, err)
 			sent = append(sent, entries)
 			lo += Index(len(entries))
 		}
 		must(t, log.Truncate(from))
-		for i := from; i <= 2*windowChunk; i++ {
+		for i := from; i <= 2*windowChunkMin; i++ {
 			must(t, log.Append([]Entry{command(i, 2, "new")}))
 		}
 		for _, entries := range sent {

@@ -1,21 +1,32 @@
 package node
 
+import "sort"
+
 // A Window is a run of consecutive entries in memory: what a [Log] keeps of its end.
 //
-// Entries lie in chunks of fixed size, so that appending never moves those that are there, and releasing frees
-// them chunk by chunk. Slots that [Window.Slice] has returned are never written again. It is not safe for
-// concurrent use.
+// Entries lie in chunks, so that appending never moves those that are there, and releasing frees them chunk by chunk.
+// Slots that [Window.Slice] has returned are never written again. It is not safe for concurrent use.
 type Window struct {
 	// first is the index of the first entry.
-	first Index
-	// chunks hold the entries. All but the last are full; skip slots of the first are released.
-	chunks [][]Entry
-	skip   int
+	first  Index
+	chunks []windowChunk
 	bytes  int
 }
 
-// windowChunk is how many entries share one allocation.
-const windowChunk = 1024
+// A windowChunk holds entries in one allocation: one at least.
+type windowChunk struct {
+	// first is the index of the first entry. In the first chunk, what is in front of the window is cut off.
+	first   Index
+	entries []Entry
+}
+
+// How many entries share one allocation: an eighth of those that there are, so that many small windows do not fill the
+// caches with room for entries that are far ahead.
+const (
+	windowChunkMin   = 64
+	windowChunkMax   = 1024
+	windowChunkShare = 8
+)
 
 // Reset empties the window. The next entry is that with index first.
 func (w *Window) Reset(first Index) { *w = Window{first: first} }
@@ -23,9 +34,9 @@ func (w *Window) Reset(first Index) { *w = Window{first: first} }
 // Clone copies the window, sharing the entries, which are immutable.
 func (w *Window) Clone() Window {
 	c := *w
-	c.chunks = append([][]Entry(nil), w.chunks...)
+	c.chunks = append([]windowChunk(nil), w.chunks...)
 	if n := len(c.chunks); n > 0 {
-		c.chunks[n-1] = cutChunk(c.chunks[n-1], len(c.chunks[n-1]))
+		c.chunks[n-1] = c.chunks[n-1].cut(len(c.chunks[n-1].entries))
 	}
 	return c
 }
@@ -38,24 +49,33 @@ func (w *Window) Next() Index {
 	if len(w.chunks) == 0 {
 		return w.first
 	}
-	full := (len(w.chunks) - 1) * windowChunk
-	return w.first + Index(full+len(w.chunks[len(w.chunks)-1])-w.skip)
+	last := &w.chunks[len(w.chunks)-1]
+	return last.first + Index(len(last.entries))
 }
 
 // Bytes is what the entries count against limits in bytes.
 func (w *Window) Bytes() int { return w.bytes }
 
+// chunk returns the number of the chunk that holds the entry at i. What is asked for is often near the end.
+func (w *Window) chunk(i Index) int {
+	last := len(w.chunks) - 1
+	if w.chunks[last].first <= i {
+		return last
+	}
+	return sort.Search(last, func(k int) bool { return w.chunks[k].first > i }) - 1
+}
+
 // At returns the entry at i, which is held.
 func (w *Window) At(i Index) *Entry {
-	slot := int(i-w.first) + w.skip
-	return &w.chunks[slot/windowChunk][slot%windowChunk]
+	c := &w.chunks[w.chunk(i)]
+	return &c.entries[i-c.first]
 }
 
 // Slice returns entries from lo on, up to but without hi, all of which are held: as many as lie in one chunk
 // and amount to bytesMax, but one at least.
 func (w *Window) Slice(lo, hi Index, bytesMax int) []Entry {
-	slot := int(lo-w.first) + w.skip
-	chunk := w.chunks[slot/windowChunk][slot%windowChunk:]
+	c := &w.chunks[w.chunk(lo)]
+	chunk := c.entries[lo-c.first:]
 	if want := int(hi - lo); want < len(chunk) {
 		chunk = chunk[:want]
 	}
@@ -69,14 +89,17 @@ func (w *Window) Slice(lo, hi Index, bytesMax int) []Entry {
 	return chunk[:count:count]
 }
 
-// Append puts an entry behind the last one.
-func (w *Window) Append(e Entry) {
+// Append puts an entry behind the last one, and makes room for so many more that they come together, if there is none.
+func (w *Window) Append(e Entry, more int) {
 	last := len(w.chunks) - 1
-	if last < 0 || len(w.chunks[last]) == windowChunk {
-		w.chunks = append(w.chunks, make([]Entry, 0, windowChunk))
+	if last < 0 || len(w.chunks[last].entries) == cap(w.chunks[last].entries) {
+		next := w.Next()
+		room := max(int(next-w.first)/windowChunkShare, 1+more, windowChunkMin)
+		w.chunks = append(w.chunks, windowChunk{next, make([]Entry, 0, min(room, windowChunkMax))})
 		last++
 	}
-	w.chunks[last] = append(w.chunks[last], e)
+	c := &w.chunks[last]
+	c.entries = append(c.entries, e)
 	w.bytes += e.bytes()
 }
 
@@ -89,43 +112,39 @@ func (w *Window) Truncate(from Index) {
 	for i := from; i < w.Next(); i++ {
 		w.bytes -= w.At(i).bytes()
 	}
-	if from == w.first {
-		w.chunks, w.skip = nil, 0
-		return
+	keep := w.chunk(from)
+	if cut := w.chunks[keep]; cut.first < from {
+		w.chunks[keep] = cut.cut(int(from - cut.first))
+		keep++
 	}
-	slot := int(from-w.first) + w.skip
-	keep := slot / windowChunk
-	cut := w.chunks[keep]
 	clear(w.chunks[keep:])
 	w.chunks = w.chunks[:keep]
-	if slot%windowChunk > 0 {
-		w.chunks = append(w.chunks, cutChunk(cut, slot%windowChunk))
-	}
 }
 
 // Release drops the entries up to and with through, which are held.
-func (w *Window) Release(through Index) {
-	if through < w.first {
-		return
+func (w *Window) Release(through Index) { w.Shrink(through, -1) }
+
+// Shrink drops the oldest entries, none behind through, until the others have no more than bytesMax.
+func (w *Window) Shrink(through Index, bytesMax int) {
+	gone := 0
+	for gone < len(w.chunks) && w.first <= through && w.bytes > bytesMax {
+		c, n := &w.chunks[gone], 0
+		for n < len(c.entries) && w.first <= through && w.bytes > bytesMax {
+			w.bytes -= c.entries[n].bytes()
+			w.first++
+			n++
+		}
+		c.first, c.entries = w.first, c.entries[n:]
+		if len(c.entries) == 0 {
+			gone++
+		}
 	}
-	for i := w.first; i <= through; i++ {
-		w.bytes -= w.At(i).bytes()
-	}
-	next := w.Next()
-	w.skip += int(through + 1 - w.first)
-	w.first = through + 1
-	if w.first == next {
-		w.chunks, w.skip = nil, 0
-		return
-	}
-	if gone := w.skip / windowChunk; gone > 0 {
-		w.chunks = append(w.chunks[:0], w.chunks[gone:]...)
-		clear(w.chunks[len(w.chunks):cap(w.chunks)])
-		w.skip -= gone * windowChunk
-	}
+	n := copy(w.chunks, w.chunks[gone:])
+	clear(w.chunks[n:])
+	w.chunks = w.chunks[:n]
 }
 
-// cutChunk copies the first n entries of a chunk into one of their own.
-func cutChunk(chunk []Entry, n int) []Entry {
-	return append(make([]Entry, 0, windowChunk), chunk[:n]...)
+// cut copies the first n entries of a chunk into one of their own, with room for as many as this one has room for.
+func (c windowChunk) cut(n int) windowChunk {
+	return windowChunk{c.first, append(make([]Entry, 0, cap(c.entries)), c.entries[:n]...)}
 }

@@ -25,7 +25,7 @@ func TestWindowCountsItsBytes(t *testing.T) {
 			w.Release(min(w.First()+n, w.Next()) - 1)
 		default:
 			for range 2 * n {
-				w.Append(Entry{Index: w.Next(), Data: make([]byte, random.IntN(10))})
+				w.Append(Entry{Index: w.Next(), Data: make([]byte, random.IntN(10))}, 0)
 			}
 		}
 		if got, want := w.Bytes(), w.size(); got != want {
@@ -37,10 +37,10 @@ func TestWindowCountsItsBytes(t *testing.T) {
 func TestCopiesOfAWindowDoNotShareWhatIsAppended(t *testing.T) {
 	var w Window
 	w.Reset(1)
-	w.Append(Entry{Index: 1, Term: 1})
+	w.Append(Entry{Index: 1, Term: 1}, 0)
 	c := w.Clone()
-	w.Append(Entry{Index: 2, Term: 2})
-	c.Append(Entry{Index: 2, Term: 3})
+	w.Append(Entry{Index: 2, Term: 2}, 0)
+	c.Append(Entry{Index: 2, Term: 3}, 0)
 	if w.At(2).Term != 2 || c.At(2).Term != 3 {
 		t.Errorf("got the terms %d and %d at index 2, want 2 and 3", w.At(2).Term, c.At(2).Term)
 	}

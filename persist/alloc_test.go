@@ -48,7 +48,7 @@ func TestReadingBackAllocatesPerRunAndNotPerEntry(t *testing.T) {
 			t.Fatalf("%d entries, %v", len(got), err)
 		}
 	}
-	runs := len(stateOf(s.members[MemberName{"g", 1}]).entries)
+	runs := len(stateOf(s.members[MemberName{"g", 1}]).entries.all())
 	// For each run its bytes and its entries, as they grow.
 	if n := testing.AllocsPerRun(20, read); n > float64(20*runs+20) {
 		t.Errorf("%v allocations for %d entries in %d runs", n, entries, runs)

@@ -9,8 +9,8 @@ import (
 // Buffers that are large are shared by all members, in sizes that are powers of two: a burst of one member does not
 // hold memory for ever, and the next one need not have it made again.
 const (
-	ownBytesMin    = 256      // what a member's buffer begins with
-	ownBytesMax    = 4 << 10  // what a member keeps for itself
+	ownBitsMin     = 8        // what a member's buffer begins with
+	ownBytesMax    = 4 << 10  // what a member keeps for itself, and what is copied when it is handed over
 	sharedBytesMax = 16 << 20 // what is kept of each size
 	sharedBitsMin  = 13
 	sharedBitsMax  = 26
@@ -52,11 +52,14 @@ func grow(b []byte, n int) []byte {
 	if need <= cap(b) {
 		return b
 	}
-	class := max(bits.Len(uint(need-1)), sharedBitsMin)
-	if need <= ownBytesMax || class > sharedBitsMax {
-		return slices.Grow(b, max(n, ownBytesMin-len(b)))
+	class := max(bits.Len(uint(need-1)), ownBitsMin)
+	if class > sharedBitsMax {
+		return slices.Grow(b, n)
 	}
-	larger := shared[class].get()
+	var larger []byte
+	if class >= sharedBitsMin {
+		larger = shared[class].get()
+	}
 	if larger == nil {
 		larger = make([]byte, 0, 1<<class)
 	}
@@ -75,4 +78,12 @@ func giveBack(b []byte) []byte {
 		shared[class].put(b)
 	}
 	return nil
+}
+
+// keepBytes returns what a member keeps of bytes of its own: no room for many when there are none.
+func keepBytes(b []byte) []byte {
+	if len(b) == 0 && cap(b) > ownBytesMax {
+		return nil
+	}
+	return b
 }

@@ -254,7 +254,7 @@ func TestDamageOfOneMemberIsNoneOfTheOthers(t *testing.T) {
 	s, err := Open(sp.dir, onDisk(disk, specimenSeed))
 	must(t, err)
 	a := s.members[MemberName{"a", 1}]
-	at := stateOf(a).entries[0]
+	at := stateOf(a).entries.all()[0]
 	must(t, disk.Flip(sp.path(at.segment.name), at.offset+format.RecordHeaderBytes, 3))
 	for name, c := range sp.want {
 		m := mustMember(t, s, name.Group, name.ID)

@@ -36,8 +36,7 @@ func TestWhoLooksAtAMemberTakesNothingFromTheWriter(t *testing.T) {
 	must(t, m.Close())
 	gone := s.members[MemberName{"g", 1}]
 	must(t, gone.take())
-	gone.log.stage.records = format.AppendDelete(gone.log.stage.records, gone.state.key)
-	gone.log.stage.count, gone.log.stage.weighty = 1, true
+	gone.log.staging().note(func(b []byte) []byte { return format.AppendDelete(b, gone.state.key) })
 	landUnseen(t, s, gone)
 	if names := s.Members(); len(names) != 0 {
 		t.Errorf("there are members %v", names)
@@ -106,13 +105,11 @@ func landUnseen(t *testing.T, s *Store, m node.Storage) {
 	if m.Sync(1, func(_ uint64, err error) { must(t, err) }) || !s.take() {
 		t.Fatal("nothing is staged")
 	}
-	look := s.taken[0].member
-	s.wal.reset()
-	look.offset = s.wal.put(&look.writing)
+	s.wal.put(s.taken.cargo())
 	at, err := s.wal.write()
 	must(t, err)
-	s.flight.at = at
-	s.flight.landed.Store(true)
+	s.taken.flight.at = at
+	s.taken.flight.landed.Store(true)
 	m.Stats()
-	s.arrive(s.flight, at)
+	s.arrive(at)
 }

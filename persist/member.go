@@ -2,8 +2,8 @@ package persist
 
 import (
 	"fmt"
+	"slices"
 	"sync"
-	"sync/atomic"
 
 	"example.com/raftactor/node"
 	"example.com/raftactor/persist/internal/format"
@@ -11,35 +11,30 @@ import (
 
 // member is the [node.Storage] of one member. It is the same for all who open it, one after the other.
 //
-// What the node writes goes through four buffers: staged by the node's goroutine, handed over by Sync, being
-// written, and arrived on the disk. So the node never waits for the writer, nor the writer for the node.
+// What the node writes is staged by its goroutine. Sync puts it into the batch that is being gathered, and what is left to
+// the member is what it changes: steps, which it takes when it next looks at its state, once the batch has landed.
 type member struct {
 	store *Store
-	// log belongs to the goroutine that steps the node, and so does handed, which counts the handovers.
-	log    stagedLog
-	handed uint64
 
 	mu sync.Mutex
-	// state is what is durable, less the records of arrived, which is at a place, and those of writing, once their flight
-	// has landed; its key and name never change. Whoever looks at it calls settle before. Guarded by mu.
-	state   state
-	arrived parcel
-	at      place
+	// steps have been handed over, and notes are the records of those that have one, in the same order. Guarded by mu.
+	steps []step
+	notes []byte
+	// flight is the newest batch that has something of this member or for which it waits, or nil, and load its number among
+	// those who do. Guarded by mu.
+	flight *flight
+	load   int
+	// log belongs to the goroutine that steps the node.
+	log stagedLog
+	// state is what is durable, less the steps whose flight has landed; its key and name never change. Whoever looks at it
+	// calls settle before. Guarded by mu.
+	state state
 	// due is what follows from what has been applied, until the writer takes it. Guarded by mu.
 	due effects
-	// writing is with the writer, at an offset in a batch, until the flight has landed. Then it is guarded by mu; flight is
-	// nil if there is none.
-	writing parcel
-	flight  *flight
-	offset  int64
-	// pending has been handed over, and waits for the writer. queued: the store's queue names this member for it.
-	// Guarded by mu.
-	pending parcel
-	queued  bool
-	// void is where a truncation begins that is on its way in the handover voidBy, or zero: what is durable from there on
-	// is not the log any more. Guarded by mu.
-	void   node.Index
-	voidBy uint64
+	// void is where the first of some truncations begins that are on their way, or zero: what is durable from there on is
+	// not the log any more. Guarded by mu.
+	void        node.Index
+	truncations int
 	// open: somebody has it. Guarded by mu.
 	open bool
 	// want asks for a release of entries, or is nil. Guarded by mu.
@@ -60,11 +55,11 @@ func newMember(s *Store, key node.Incarnation, name MemberName) *member {
 func (m *member) take() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.open || m.queued || m.isFlying() {
+	if m.open || m.isFlying() {
 		return fmt.Errorf("persist: opening member %v: %w", m.state.name, node.ErrInUse)
 	}
 	m.settle()
-	m.open, m.void = true, 0
+	m.open = true
 	m.log.load(&m.state)
 	return nil
 }
@@ -75,7 +70,7 @@ func (m *member) Log() node.Log { return &m.log }
 // Sync implements [node.Storage].
 func (m *member) Sync(seq uint64, done func(seq uint64, err error)) bool {
 	m.mu.Lock()
-	if m.log.stage.count == 0 && !m.queued && !m.isFlying() {
+	if !m.log.isStaged() && !m.isFlying() {
 		m.mu.Unlock()
 		if err := m.store.failure(); err != nil { // what was on its way is not durable, though it is not there any more
 			done(seq, err)
@@ -90,22 +85,33 @@ func (m *member) Sync(seq uint64, done func(seq uint64, err error)) bool {
 // handOver gives what is staged to the writer. It is called with mu held, and lets go of it.
 func (m *member) handOver(seq uint64, done func(uint64, error)) {
 	m.settle()
-	m.pending.add(&m.log.stage)
-	m.handed++
-	m.pending.number, m.pending.seq, m.pending.done = m.handed, seq, done
-	queued := m.queued
-	m.queued = true
+	stage, before := m.log.staging(), len(m.steps)
+	m.steps = append(m.steps, stage.steps...)
+	m.notes = stage.appendNotes(m.notes)
+	at, first, err := m.store.enqueue(m, seq, done)
+	for i := range m.steps[before:] {
+		s := &m.steps[before+i]
+		s.flight, s.offset = m.flight, at+s.offset
+	}
+	if err != nil {
+		m.steps = m.steps[:before]
+	}
+	stage.giveBack()
+	m.log.stage = nil
 	m.mu.Unlock()
-	if !queued {
-		m.store.enqueue(m)
+	switch {
+	case err == nil && first:
+		m.store.nudge()
+	case err != nil && done != nil:
+		done(seq, err)
 	}
 }
 
-// write writes records of the store's own, and waits until they are durable. Who calls it has the member.
-func (m *member) write(records func(*parcel)) error {
+// write writes a record of the store's own, and waits until it is durable. Who calls it has the member.
+func (m *member) write(record func([]byte) []byte) error {
 	done := make(chan error, 1)
 	m.mu.Lock()
-	records(&m.log.stage)
+	m.log.staging().note(record)
 	m.handOver(0, func(_ uint64, err error) { done <- err })
 	if m.store.opts.inline {
 		for m.store.commit() {
@@ -114,69 +120,45 @@ func (m *member) write(records func(*parcel)) error {
 	return <-done
 }
 
-// collect moves what has been handed over to the writer, who calls it, for a flight. It returns what is known of it.
-func (m *member) collect(f *flight) (l load, bytes int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.land()
-	m.writing, m.pending = m.pending, m.writing
-	m.queued, m.flight = false, f
-	l = load{member: m, weighty: m.writing.weighty, seq: m.writing.seq, done: m.writing.done}
-	return l, len(m.writing.records)
-}
-
-// A flight is a batch on its way to the disk. All whose records are in it see by it that they have become durable, so
-// that the writer need not go to each.
-type flight struct {
-	// at is where the batch is. Set before landed.
-	at     place
-	landed atomic.Bool
-}
-
 // isFlying tells whether the writer has something of this member that is not durable. It is called with mu held.
 func (m *member) isFlying() bool { return m.flight != nil && !m.flight.landed.Load() }
-
-// land makes room for the next flight if the last one has landed. It is called with mu held.
-func (m *member) land() {
-	if m.flight == nil || !m.flight.landed.Load() {
-		return
-	}
-	m.apply()
-	m.arrived, m.writing = m.writing, m.arrived
-	m.at = place{m.flight.at.segment, m.flight.at.offset + m.offset}
-	m.flight = nil
-}
 
 // settle brings the state up to date with what is durable: mostly on the goroutine of the node, and during the next sync.
 // It is called with mu held.
 func (m *member) settle() {
-	m.land()
-	m.apply()
+	n, notes := 0, m.notes
+	for ; n < len(m.steps) && m.steps[n].flight.landed.Load(); n++ {
+		s := &m.steps[n]
+		var record []byte
+		if s.entries == 0 {
+			record, notes = notes[:s.bytes], notes[s.bytes:]
+		}
+		if err := m.apply(s, record); err != nil {
+			m.store.fail(fmt.Errorf("persist: member %v: it has written what it cannot: %w", m.state.name, err))
+		}
+	}
+	if n > 0 {
+		m.steps = keepSteps(slices.Delete(m.steps, 0, n))
+		m.notes = keepBytes(m.notes[:copy(m.notes, notes)])
+	}
 }
 
-// apply applies what has arrived to the state. It is called with mu held.
-func (m *member) apply() {
-	at := m.at
-	if at.segment == nil {
-		return
+// apply applies a step to the state, whose record is given if it has one. It is called with mu held.
+func (m *member) apply(s *step, record []byte) error {
+	at := place{s.flight.at.segment, s.flight.at.offset + s.offset}
+	if s.entries > 0 {
+		return m.state.appendRun(s.first, node.Index(s.entries), s.term, at, int64(s.bytes))
 	}
-	for rest := m.arrived.records; len(rest) > 0; {
-		r, after, err := format.Split(rest)
-		if err == nil {
-			err = m.due.apply(&m.state, r, at)
+	r, _, err := format.Split(record)
+	if err != nil {
+		return err
+	}
+	if r.Kind == format.KindTruncate || r.Kind == format.KindInstall {
+		if m.truncations--; m.truncations == 0 {
+			m.void = 0
 		}
-		if err != nil {
-			m.store.fail(fmt.Errorf("persist: member %v: it has written what it cannot: %w", m.state.name, err))
-			break
-		}
-		at.offset += int64(len(rest) - len(after))
-		rest = after
 	}
-	if m.arrived.number >= m.voidBy {
-		m.void = 0
-	}
-	m.at = place{}
-	m.arrived.clear()
+	return m.due.apply(&m.state, r, at)
 }
 
 // takeDue settles, and returns what the writer, who calls it, has to do. Others may have looked at the member, and so
@@ -188,30 +170,6 @@ func (m *member) takeDue() effects {
 	e := m.due
 	m.due = effects{}
 	return e
-}
-
-// refuse tells who waits for what has been handed over, and cannot be queued any more. The writer may be at what came
-// before.
-func (m *member) refuse(err error) {
-	m.mu.Lock()
-	pending := m.pending
-	m.pending, m.queued = parcel{}, false
-	m.mu.Unlock()
-	pending.complete(err)
-}
-
-// fail tells all who wait that nothing more becomes durable. The writer calls it.
-func (m *member) fail(err error) {
-	m.mu.Lock()
-	m.settle()
-	writing, pending := m.writing, m.pending
-	m.writing, m.pending = parcel{}, parcel{}
-	m.queued, m.flight = false, nil
-	m.mu.Unlock()
-	if pending.done == nil {
-		pending = writing
-	}
-	pending.complete(err)
 }
 
 // effects are what follows from records that have become durable.
@@ -247,7 +205,7 @@ func (m *member) truncating(from node.Index) {
 	if m.void == 0 || from < m.void {
 		m.void = from
 	}
-	m.voidBy = m.handed + 1
+	m.truncations++
 }
 
 // durableLast is the index of the last entry that is durable, and not about to be truncated.
@@ -329,7 +287,7 @@ func (m *member) Stats() node.StorageStats {
 	if len(m.state.entries) == 0 {
 		return node.StorageStats{}
 	}
-	return node.StorageStats{PinnedBytes: m.store.newest.Load().before - m.state.entries[0].segment.before}
+	return node.StorageStats{PinnedBytes: m.store.newest.Load().before - m.state.entries.oldest().before}
 }
 
 // pressing returns whom to ask for a release of the entries in front of a segment, and of which, if there are any.
@@ -338,13 +296,13 @@ func (m *member) pressing(cutoff uint64) (want func(node.Index), through node.In
 	defer m.mu.Unlock()
 	m.settle()
 	s := &m.state
-	if m.want == nil || len(s.entries) == 0 || s.entries[0].segment.number >= cutoff {
+	if m.want == nil || len(s.entries) == 0 || s.entries.oldest().number >= cutoff {
 		return nil, 0
 	}
 	through = s.last
-	for _, r := range s.entries {
-		if r.segment.number >= cutoff {
-			through = r.first - 1
+	for i := range s.entries {
+		if r := &s.entries[i]; r.segment.number >= cutoff {
+			through = r.firstIndex() - 1
 			break
 		}
 	}
@@ -363,10 +321,10 @@ func (m *member) Close() error {
 		return nil
 	}
 	m.open, m.want, m.failed = false, nil, nil
-	if m.log.stage.count == 0 {
+	if !m.log.isStaged() {
 		m.mu.Unlock()
 		return nil
 	}
-	m.handOver(m.pending.seq, m.pending.done)
+	m.handOver(0, nil)
 	return nil
 }

@@ -286,7 +286,7 @@ func (w *life) pinned(m *twin) (bytes int64) {
 	}
 	segments := w.store.wal.segments
 	for _, g := range segments[:len(segments)-1] {
-		if g.number >= entries[0].segment.number {
+		if g.number >= entries.oldest().number {
 			bytes += g.size
 		}
 	}

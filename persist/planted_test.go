@@ -130,7 +130,7 @@ func appendWhereTorn(s *Store) error {
 func releaseEarly(s *Store) {
 	for _, m := range s.all() {
 		m.mu.Lock()
-		for rest := m.pending.records; len(rest) > 0; {
+		for rest := m.notes; len(rest) > 0; {
 			r, after, err := format.Next(rest)
 			if err != nil {
 				break
@@ -150,7 +150,7 @@ func servesAltered(w *workload) {
 	w.create(one)
 	w.append(one, 1, 100)
 	w.syncs(one)
-	entry := stateOf(w.open[one].(*member)).entries[0]
+	entry := stateOf(w.open[one].(*member)).entries.all()[0]
 	path := filepath.Join(storeDir, entry.segment.name)
 	for at := entry.offset; at < entry.offset+entry.bytes; at++ {
 		w.must(w.disk.Flip(path, at, 3))

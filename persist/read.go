@@ -33,21 +33,24 @@ func (m *member) ReadEntries(lo, hi node.Index, bytesMax int) ([]node.Entry, err
 	return entries, nil
 }
 
+// entryBytes is about what an entry takes in memory beside its data.
+const entryBytes = 32
+
 // runAt returns the run that holds entry i, and the index at which it ends.
 func (m *member) runAt(i node.Index) (run, node.Index, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settle()
 	s := &m.state
-	k := s.entries.find(i)
+	found, next, ok := s.entries.find(i)
 	last := m.validLast()
-	if k < 0 || i <= s.through || i > last {
+	if !ok || i <= s.through || i > last {
 		return run{}, 0, false
 	}
-	if k+1 < len(s.entries) {
-		last = min(last, s.entries[k+1].first-1)
+	if next > 0 {
+		last = min(last, next-1)
 	}
-	return s.entries[k], last, true
+	return found, last, true
 }
 
 // readRun reads the entries lo to last of a run. They are not there if the segment has been released.

@@ -167,7 +167,7 @@ func (r *recovering) file(g *segment) (*logSegment, error) {
 		return nil, fmt.Errorf("persist: opening %s: %w", g.name, err)
 	}
 	r.files[g] = &logSegment{number: g.number, name: g.name, size: g.size, file: file}
-	s.wal.add(r.files[g])
+	s.wal.addSegment(r.files[g])
 	return r.files[g], nil
 }
 
@@ -293,9 +293,9 @@ func (r *recovering) beginFresh(found *chain, end *replayed) error {
 	if err := w.begin(end.durableSegment, end.durable, room); err != nil {
 		return err
 	}
-	w.reset()
-	w.put(&r.opening)
-	w.put(&r.inDoubt)
+	w.put(cargo{})
+	w.add(r.opening.records, r.opening.count)
+	w.add(r.inDoubt.records, r.inDoubt.count)
 	if _, err := w.write(); err != nil {
 		return err
 	}

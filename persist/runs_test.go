@@ -53,15 +53,27 @@ func TestRunsFindEveryEntry(t *testing.T) {
 	}
 }
 
+// all are the runs, one by one.
+func (r runs) all() (all []run) {
+	for i := range r {
+		for k := range r[i].spans {
+			all = append(all, r[i].run(k))
+		}
+	}
+	return all
+}
+
 func compareRuns(t *testing.T, found runs, naive []recordAt, first node.Index) {
 	t.Helper()
 	for k, e := range naive {
 		i := first + node.Index(k)
-		n := found.find(i)
-		if n < 0 {
+		r, next, ok := found.find(i)
+		if !ok {
 			t.Fatalf("entry %d is in no run", i)
 		}
-		r := found[n]
+		if next > 0 && (next <= i || next >= first+node.Index(len(naive))) {
+			t.Fatalf("the run that holds entry %d is said to end at %d", i, next-1)
+		}
 		if term, ok := found.term(i); !ok || term != e.term || r.segment != e.place.segment || r.first > i {
 			t.Fatalf("entry %d of term %d is said to be in %+v", i, e.term, r)
 		}

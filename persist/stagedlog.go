@@ -12,7 +12,10 @@ import (
 // goroutine that steps the node.
 type stagedLog struct {
 	member *member
-	stage  parcel
+	// stage is nil if nothing is staged.
+	stage *stage
+	// recent are the entries at the end. Those in front of it are durable, and found by the member's state.
+	recent node.Window
 
 	founding       node.Configuration
 	hard           node.HardState
@@ -21,8 +24,6 @@ type stagedLog struct {
 	first          node.Index
 	beforeTerm     node.Term // of the entry in front of first
 	configurations []node.Entry
-	// recent are the entries at the end. Those in front of it are durable, and found by the member's state.
-	recent node.Window
 }
 
 var _ node.Log = (*stagedLog)(nil)
@@ -30,12 +31,11 @@ var _ node.Log = (*stagedLog)(nil)
 // load begins with what is durable.
 func (l *stagedLog) load(s *state) {
 	*l = stagedLog{
-		member: l.member, stage: l.stage,
+		member:   l.member,
 		founding: s.founding, hard: s.hard, met: slices.Clone(s.met), snapshot: s.snapshot,
 		first: s.through + 1, beforeTerm: s.throughTerm,
 		configurations: slices.Clone(s.configurations),
 	}
-	l.stage.clear()
 	l.recent.Reset(s.last + 1)
 }
 
@@ -83,26 +83,37 @@ func (l *stagedLog) Entries(lo, hi node.Index, bytesMax int) ([]node.Entry, erro
 	return l.recent.Slice(lo, hi, bytesMax), nil
 }
 
+// staging is where to stage something.
+func (l *stagedLog) staging() *stage {
+	if l.stage == nil {
+		l.stage = stages.Get().(*stage)
+	}
+	return l.stage
+}
+
+// isStaged tells whether there is something to hand over.
+func (l *stagedLog) isStaged() bool { return l.stage != nil && l.stage.count > 0 }
+
 func (l *stagedLog) Append(entries []node.Entry) error {
 	if err := l.member.store.failure(); err != nil {
 		return err
 	}
-	bytes := 0
+	next, bytes := l.recent.Next(), 0
 	for i := range entries {
+		if e := &entries[i]; e.Index != next+node.Index(i) {
+			return fmt.Errorf("persist: appending index %d: the next one is %d", e.Index, next+node.Index(i))
+		}
 		bytes += format.RecordHeaderBytes + format.EntryHeaderBytes + len(entries[i].Data)
 	}
-	l.stage.records = grow(l.stage.records, bytes)
+	s := l.staging()
+	s.reserve(bytes)
 	for i := range entries {
 		e := &entries[i]
-		if e.Index != l.recent.Next() {
-			return fmt.Errorf("persist: appending index %d: the next one is %d", e.Index, l.recent.Next())
-		}
-		l.recent.Append(*e)
+		l.recent.Append(*e, len(entries)-1-i)
 		if e.Kind == node.EntryConfiguration {
 			l.configurations = append(l.configurations, *e)
 		}
-		l.stage.records = format.AppendEntry(l.stage.records, l.member.state.key, e)
-		l.stage.count++
+		s.entry(l.member.state.key, e)
 	}
 	l.evict()
 	return nil
@@ -110,21 +121,10 @@ func (l *stagedLog) Append(entries []node.Entry) error {
 
 // evict makes room in memory. Entries can go that are durable as they stand here.
 func (l *stagedLog) evict() {
-	quota := l.member.store.recentBytes()
-	if l.recent.Bytes() <= quota {
-		return
+	if quota := l.member.store.recentBytes(); l.recent.Bytes() > quota {
+		l.recent.Shrink(l.member.durableLast(), quota/2)
 	}
-	durable := l.member.durableLast()
-	through, left := l.recent.First()-1, l.recent.Bytes()
-	for through < durable && left > quota/2 {
-		through++
-		left -= len(l.recent.At(through).Data) + entryBytes
-	}
-	l.recent.Release(through)
 }
-
-// entryBytes is about what an entry takes in memory beside its data.
-const entryBytes = 32
 
 func (l *stagedLog) Truncate(from node.Index) error {
 	if err := l.member.store.failure(); err != nil {
@@ -141,8 +141,7 @@ func (l *stagedLog) Truncate(from node.Index) error {
 	}
 	l.member.truncating(from)
 	l.configurations = withoutFrom(l.configurations, from)
-	l.stage.records = format.AppendTruncate(l.stage.records, l.member.state.key, from)
-	l.stage.count++
+	l.staging().note(func(b []byte) []byte { return format.AppendTruncate(b, l.member.state.key, from) })
 	return nil
 }
 
@@ -151,8 +150,7 @@ func (l *stagedLog) SetHardState(s node.HardState) error {
 		return err
 	}
 	l.hard = s
-	l.stage.records = format.AppendHardState(l.stage.records, l.member.state.key, s)
-	l.stage.count++
+	l.staging().note(func(b []byte) []byte { return format.AppendHardState(b, l.member.state.key, s) })
 	return nil
 }
 
@@ -161,8 +159,7 @@ func (l *stagedLog) SetMet(a node.Acquaintance) error {
 		return err
 	}
 	l.met = withMet(l.met, a)
-	l.stage.records = format.AppendMet(l.stage.records, l.member.state.key, a)
-	l.stage.count++
+	l.staging().note(func(b []byte) []byte { return format.AppendMet(b, l.member.state.key, a) })
 	return nil
 }
 
@@ -171,8 +168,7 @@ func (l *stagedLog) SetFounding(c node.Configuration) error {
 		return err
 	}
 	l.founding = c
-	l.stage.records = format.AppendFounding(l.stage.records, l.member.state.key, c)
-	l.stage.count++
+	l.staging().note(func(b []byte) []byte { return format.AppendFounding(b, l.member.state.key, c) })
 	return nil
 }
 
@@ -193,10 +189,8 @@ func (l *stagedLog) Compact(meta node.SnapshotMeta, through node.Index) error {
 	if through+1 > l.recent.First() {
 		l.recent.Release(through)
 	}
-	l.stage.records = format.AppendCompact(l.stage.records, l.member.state.key,
-		format.Compaction{Through: through, ThroughTerm: term, Snapshot: meta})
-	l.stage.count++
-	l.stage.weighty = true
+	compaction := format.Compaction{Through: through, ThroughTerm: term, Snapshot: meta}
+	l.staging().note(func(b []byte) []byte { return format.AppendCompact(b, l.member.state.key, compaction) })
 	return nil
 }
 
@@ -212,9 +206,7 @@ func (l *stagedLog) Install(meta node.SnapshotMeta) error {
 	l.first, l.beforeTerm = meta.Index+1, meta.Term
 	l.recent.Reset(meta.Index + 1)
 	l.member.truncating(1)
-	l.stage.records = format.AppendInstall(l.stage.records, l.member.state.key, meta)
-	l.stage.count++
-	l.stage.weighty = true
+	l.staging().note(func(b []byte) []byte { return format.AppendInstall(b, l.member.state.key, meta) })
 	return nil
 }
 

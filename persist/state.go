@@ -11,22 +11,22 @@ import (
 // A state is what the log says of a member: what reading its records in order gives. The writer keeps it up to
 // date by the same method as recovery, so that both know the same.
 type state struct {
-	key  node.Incarnation
-	name MemberName
+	key node.Incarnation
+	// last is the index of the last entry, and entries are where those behind through lie. Only during recovery can some at
+	// their start be missing.
+	last    node.Index
+	entries runs
+	name    MemberName
 
 	founding node.Configuration
 	hard     node.HardState
 	met      []node.Acquaintance
 	snapshot node.SnapshotMeta
-	// through and throughTerm are index and term of the last entry that is released, and last is the index of the
-	// last one.
+	// through and throughTerm are index and term of the last entry that is released.
 	through     node.Index
 	throughTerm node.Term
-	last        node.Index
 	// configurations are the configuration entries behind the snapshot.
 	configurations []node.Entry
-	// entries are where those behind through lie. Only during recovery can some at their start be missing.
-	entries runs
 	// known: the record that makes the member known is there. deleted: the one that ends it is.
 	known, deleted bool
 
@@ -92,15 +92,23 @@ func (s *state) append(r format.Record, at place) error {
 	if err != nil {
 		return err
 	}
-	if e.Index != s.last+1 {
-		return fmt.Errorf("entry %d follows entry %d", e.Index, s.last)
+	if err := s.appendRun(e.Index, 1, e.Term, at, int64(format.RecordHeaderBytes+len(r.Body))); err != nil {
+		return err
 	}
-	s.last = e.Index
-	s.entries.append(e.Index, e.Term, at, int64(format.RecordHeaderBytes+len(r.Body)))
 	if e.Kind == node.EntryConfiguration {
 		e.Data = slices.Clone(e.Data)
 		s.configurations = append(s.configurations, e)
 	}
+	return nil
+}
+
+// appendRun takes over entries of one term, none a configuration, whose records lie one behind the other.
+func (s *state) appendRun(first, entries node.Index, term node.Term, at place, bytes int64) error {
+	if first != s.last+1 {
+		return fmt.Errorf("entry %d follows entry %d", first, s.last)
+	}
+	s.last += entries
+	s.entries.append(first, term, at, bytes)
 	return nil
 }
 
@@ -183,8 +191,8 @@ func (s *state) missing() node.Index {
 		return 0
 	case len(s.entries) == 0:
 		return s.last
-	case s.entries[0].first > s.through+1:
-		return s.entries[0].first - 1
+	case s.entries.first() > s.through+1:
+		return s.entries.first() - 1
 	default:
 		return 0
 	}

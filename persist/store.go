@@ -28,16 +28,14 @@ type Store struct {
 	spares    *spares
 	recovery  Recovery
 
-	// wal, backlog, taken, flight, vouched and prepared belong to the writer: whom it has not got to, what it is writing,
-	// that nothing is left to vouch for, and that the next segment has been seen to.
+	// queue is what the writer has not got to.
+	queue queue
+	// wal, taken, vouched and prepared belong to the writer: what it is writing, that nothing is left to vouch for, and that
+	// the next segment has been seen to.
 	wal               *wal
-	backlog           []*member
-	taken             []load
-	flight            *flight
+	taken             *shipment
 	vouched, prepared bool
-	// arriving is what a batch held that is durable, while those who wait are told on a goroutine of its own. It is the
-	// writer's again when arrivals has been waited for.
-	arriving []load
+	// arrivals is the goroutine that tells who waited for a batch, beside the next one. Who else waits is told after it.
 	arrivals sync.WaitGroup
 	// cutoff is the number of the oldest segment that may stay for long. It belongs to the writer.
 	cutoff uint64
@@ -49,8 +47,6 @@ type Store struct {
 	mu sync.Mutex
 	// members are those that have not been deleted. Guarded by mu.
 	members map[MemberName]*member
-	// queue are members that have handed something over. Guarded by mu.
-	queue []*member
 	// closing: nothing new is taken. Guarded by mu.
 	closing bool
 
@@ -140,7 +136,7 @@ func (s *Store) Open(group string, id node.ID) (node.Storage, error) {
 	s.members[name] = m
 	s.live.Add(1)
 	s.mu.Unlock()
-	if err := m.write(func(p *parcel) { p.addMember(&m.state) }); err != nil {
+	if err := m.write(func(b []byte) []byte { return appendMember(b, &m.state) }); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -161,11 +157,7 @@ func (s *Store) Delete(group string, id node.ID) error {
 	if err := m.take(); err != nil {
 		return err
 	}
-	return m.write(func(p *parcel) {
-		p.records = format.AppendDelete(p.records, m.state.key)
-		p.count++
-		p.weighty = true
-	})
+	return m.write(func(b []byte) []byte { return format.AppendDelete(b, m.state.key) })
 }
 
 // Claim says to which cluster the store belongs: the first one that claims it. It is [ErrOtherCluster] if that was
@@ -179,7 +171,7 @@ func (s *Store) Claim(cluster string) error {
 	if err := s.foreign(cluster); err != nil || s.clusterID() == cluster {
 		return err
 	}
-	return s.system.write(func(p *parcel) { p.addCluster(cluster) })
+	return s.system.write(func(b []byte) []byte { return format.AppendCluster(b, cluster) })
 }
 
 // foreign is [ErrOtherCluster] if the store belongs to another cluster.

@@ -52,9 +52,8 @@ type wal struct {
 	salt     uint64
 	offset   int64
 	position format.Position
-	// buffer holds the batch that is being made, header first.
-	buffer []byte
-	count  uint32
+	// cargo is the batch that is being made.
+	cargo
 }
 
 // begin starts a segment with room for a batch of that many bytes. It names the segment in front of it and where that
@@ -73,7 +72,7 @@ func (w *wal) begin(predecessor uint64, end format.Position, room int64) error {
 		g, w.fresh = w.fresh, nil
 	}
 	g.size, g.file = size, file
-	w.add(g)
+	w.addSegment(g)
 	w.salt, w.offset, w.position = w.draw(), format.BlockBytes, end
 	header := format.SegmentHeader{
 		StoreID: w.storeID, Segment: number, Salt: w.salt, Predecessor: predecessor, End: end, BootID: w.bootID,
@@ -92,26 +91,19 @@ func (w *wal) begin(predecessor uint64, end format.Position, room int64) error {
 	return nil
 }
 
-// add puts a segment behind the others.
-func (w *wal) add(g *logSegment) {
+// addSegment puts a segment behind the others.
+func (w *wal) addSegment(g *logSegment) {
 	if len(w.segments) > 0 {
 		g.before = w.newest().before + w.newest().size
 	}
 	w.segments = append(w.segments, g)
 }
 
-// reset begins a new batch.
-func (w *wal) reset() {
-	w.buffer = append(giveBack(w.buffer), make([]byte, format.BatchHeaderBytes)...)
-	w.count = 0
-}
-
-// put puts records into the batch, and returns where they lie in it.
-func (w *wal) put(p *parcel) int64 {
-	at := int64(len(w.buffer))
-	w.buffer = append(grow(w.buffer, len(p.records)+2*format.BlockBytes), p.records...)
-	w.count += p.count
-	return at
+// put begins a batch with what is in it already.
+func (w *wal) put(c cargo) {
+	giveBack(w.buffer)
+	w.cargo = c
+	w.reserve(0) // there may be no record
 }
 
 // bytes is what the batch takes in a segment.
@@ -125,9 +117,8 @@ func (w *wal) newest() *logSegment { return w.segments[len(w.segments)-1] }
 // write writes the batch and makes it durable. It returns where it begins.
 func (w *wal) write() (place, error) {
 	at := place{w.newest(), w.offset}
-	payload := w.buffer[format.BatchHeaderBytes:]
 	header := format.BatchHeader{
-		PayloadBytes: uint32(len(payload)), PayloadChecksum: format.Checksum(payload),
+		PayloadBytes: uint32(len(w.records())), PayloadChecksum: w.checksum(),
 		Sequence: w.position.Sequence + 1, Segment: at.segment.number, Offset: uint64(at.offset),
 		Durable: w.position.Sequence, Previous: w.position.Chain, Records: w.count,
 	}

@@ -9,23 +9,6 @@ import (
 	"example.com/raftactor/persist/internal/format"
 )
 
-// enqueue tells the writer that a member has handed something over.
-func (s *Store) enqueue(m *member) {
-	s.mu.Lock()
-	err := s.failure()
-	if err == nil {
-		s.queue = append(s.queue, m)
-	}
-	first := len(s.queue) == 1
-	s.mu.Unlock()
-	switch {
-	case err != nil:
-		m.refuse(err)
-	case first:
-		s.nudge()
-	}
-}
-
 func (s *Store) nudge() {
 	select {
 	case s.wake <- struct{}{}:
@@ -68,30 +51,14 @@ func (s *Store) end() {
 	}
 	s.vouchAtEnd()
 	closed := ErrClosed
-	s.mu.Lock() // from here on nobody can enqueue
+	s.queue.mu.Lock() // from here on nobody can enqueue
 	s.failed.CompareAndSwap(nil, &closed)
-	s.mu.Unlock()
+	s.queue.mu.Unlock()
 	s.failAll()
 	for _, m := range s.all() { // who waits for nothing, too
 		m.tell(s.failure())
 	}
 	close(s.done)
-}
-
-// failAll tells all who wait.
-func (s *Store) failAll() {
-	s.arrivals.Wait()
-	s.mu.Lock()
-	waiting := slices.Concat(s.backlog, s.queue)
-	s.queue = nil
-	s.mu.Unlock()
-	for _, l := range s.taken {
-		waiting = append(waiting, l.member)
-	}
-	s.taken, s.backlog = nil, nil
-	for _, m := range waiting {
-		m.fail(s.failure())
-	}
 }
 
 // commit writes one batch of what has been handed over, and tells who waits for it. It is false if there was nothing,
@@ -108,44 +75,22 @@ func (s *Store) commit() bool {
 	return true
 }
 
-// take takes what members have handed over, until it is enough for one batch.
+// take takes the next batch of what members have handed over.
 func (s *Store) take() bool {
-	s.mu.Lock()
-	s.backlog = append(s.backlog, s.queue...)
-	clear(s.queue)
-	s.queue = s.queue[:0]
-	s.mu.Unlock()
-	if len(s.backlog) == 0 {
-		return false
-	}
-	s.flight = &flight{}
-	bytes := 0
-	for _, m := range s.backlog {
-		if bytes >= s.opts.BatchBytesMax {
-			break
-		}
-		l, n := m.collect(s.flight)
-		s.taken = append(s.taken, l)
-		bytes += n
-	}
-	s.backlog = slices.Delete(s.backlog, 0, len(s.taken))
-	return true
+	s.taken = s.queue.take()
+	return s.taken != nil
 }
 
 // writeTaken writes the batch, in a new segment if there is no room for it.
 func (s *Store) writeTaken() error {
+	if s.taken.bytes > math.MaxUint32 {
+		return fmt.Errorf("persist: what one member writes at once has %d bytes: at most 4 GiB", s.taken.bytes)
+	}
 	w := s.wal
-	w.reset()
-	for i := range s.taken {
-		m := s.taken[i].member
-		m.offset = w.put(&m.writing)
-	}
+	w.put(s.taken.cargo())
 	if w.count == 0 { // all that was asked for is durable by now
-		s.arrive(s.flight, place{w.newest(), w.offset})
+		s.arrive(place{w.newest(), w.offset})
 		return nil
-	}
-	if len(w.buffer) > math.MaxUint32 {
-		return fmt.Errorf("persist: what one member writes at once has %d bytes: at most 4 GiB", len(w.buffer))
 	}
 	if !w.fits() {
 		if err := s.rotate(); err != nil {
@@ -158,26 +103,25 @@ func (s *Store) writeTaken() error {
 	}
 	s.vouched = false
 	s.prepareNext()
-	s.arrive(s.flight, at)
+	s.arrive(at)
 	return nil
 }
 
 // rotate goes on with the batch in a new segment.
 func (s *Store) rotate() error {
 	w := s.wal
-	batch, count := w.buffer, w.count
+	batch := w.cargo
 	opening := s.opening()
 	room := format.BatchBytes(int64(len(opening.records))) + w.bytes()
 	if err := w.begin(w.newest().number, w.position, room); err != nil {
 		return err
 	}
-	w.buffer = nil
-	w.reset()
-	w.put(&opening)
+	w.cargo = cargo{}
+	w.add(opening.records, opening.count)
 	if _, err := w.write(); err != nil {
 		return err
 	}
-	w.buffer, w.count = batch, count
+	w.put(batch)
 	s.prepared = false
 	s.noteSegments()
 	s.releaseSegments()
@@ -221,7 +165,7 @@ func (s *Store) vouch() {
 	if s.vouched || s.failure() != nil {
 		return
 	}
-	s.wal.reset()
+	s.wal.put(cargo{})
 	if !s.wal.fits() {
 		return // the header of the next segment will do
 	}
@@ -236,7 +180,7 @@ func (s *Store) vouch() {
 func (s *Store) vouchAtEnd() {
 	s.vouch()
 	if !s.vouched && s.failure() == nil {
-		s.wal.reset()
+		s.wal.put(cargo{})
 		s.fail(s.rotate())
 	}
 }
@@ -265,7 +209,7 @@ func (s *Store) releaseSegments() {
 		m.mu.Lock()
 		m.settle()
 		if entries := m.state.entries; len(entries) > 0 {
-			oldest = min(oldest, entries[0].segment.number)
+			oldest = min(oldest, entries.oldest().number)
 		}
 		m.mu.Unlock()
 	}

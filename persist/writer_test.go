@@ -199,7 +199,7 @@ func TestMembersThatKeepOldSegmentsAreAskedForARelease(t *testing.T) {
 	}
 	// What it is asked for frees what is there too much of.
 	through := asked["lagging"][0]
-	if first := stateOf(s.members[MemberName{"lagging", 1}]).entries[s.runIn(t, "lagging", s.cutoff)].first; through != first-1 {
+	if first := s.runIn(t, "lagging", s.cutoff).first; through != first-1 {
 		t.Errorf("asked for a release through %d, and the segment %d begins with %d", through, s.cutoff, first)
 	}
 	must(t, lagging.Log().Compact(makeSnapshot(t, lagging, through, 1, 10), through))
@@ -218,15 +218,15 @@ func TestMembersThatKeepOldSegmentsAreAskedForARelease(t *testing.T) {
 	}
 }
 
-// runIn is the number of the first run of a member that is not in front of a segment.
-func (s *Store) runIn(t *testing.T, group string, number uint64) int {
+// runIn is the first run of a member that is not in front of a segment.
+func (s *Store) runIn(t *testing.T, group string, number uint64) run {
 	t.Helper()
-	entries := stateOf(s.members[MemberName{group, 1}]).entries
+	entries := stateOf(s.members[MemberName{group, 1}]).entries.all()
 	k := slices.IndexFunc(entries, func(r run) bool { return r.segment.number >= number })
 	if k < 0 {
 		t.Fatalf("member %s/1 has nothing in segment %d", group, number)
 	}
-	return k
+	return entries[k]
 }
 
 func TestSegmentsAreUsedAgain(t *testing.T) {

@@ -33,6 +33,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Checksum is CRC-32C.
 func Checksum(data []byte) uint32 { return crc32.Checksum(data, castagnoli) }
 
+// Extend returns the checksum of what has one already and of the data behind it.
+func Extend(sum uint32, data []byte) uint32 { return crc32.Update(sum, castagnoli, data) }
+
 // Errors of the decoders.
 var (
 	ErrMagic    = errors.New("the magic number is wrong")

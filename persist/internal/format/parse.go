@@ -22,6 +22,9 @@ func RecordKey(b []byte) node.Incarnation {
 	return node.Incarnation(binary.LittleEndian.Uint64(b[12:]))
 }
 
+// RecordKind is the kind of the record at the start of b, which has a header. Nothing is verified.
+func RecordKind(b []byte) Kind { return Kind(b[8]) }
+
 // Next verifies and parses the record at the start of b, and returns what follows it.
 func Next(b []byte) (Record, []byte, error) {
 	length, ok := RecordBytes(b)
