@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -145,6 +146,112 @@ func TestNothingThatAFailedSyncLosesIsDamage(t *testing.T) {
 			r.expect(t, r.lose(func(s int) bool { return s/8 == i/8 }), fmt.Sprintf("round %d, page %d", round, i/8))
 			r.expect(t, r.lose(func(s int) bool { return s >= i }), fmt.Sprintf("round %d, from sector %d on", round, i))
 			r.expect(t, r.lose(func(int) bool { return random.IntN(2) == 0 }), fmt.Sprintf("round %d, at random", round))
+		}
+	}
+}
+
+// A batch that is bad was durable if another one has been written behind it, though only the footer of that is left.
+func TestAFooterTellsThatTheBatchInFrontWasDurable(t *testing.T) {
+	b, newest := withNewest()
+	next := b.write(entry(1, b.last+1, 10))
+	for _, boot := range []string{running, restarted} {
+		files := b.clone()
+		files[newest.file][newest.offset+newest.bytes-5] ^= 1
+		b.unwrite(files[next.file][:next.offset+sectorBytes], next.file, next.offset)
+		expectDamage(t, read(files, boot), newest.file, newest.offset, "it was durable")
+	}
+}
+
+// A footer is one where its batch ends, and nowhere else.
+func TestAFooterInAnotherPlaceIsNone(t *testing.T) {
+	b, newest := withNewest()
+	end := newest.offset + format.BatchBytes(int64(len(newest.payload)))
+	footer := b.files[newest.file][end-format.BatchFooterBytes : end]
+	for at := newest.offset + format.BlockBytes; at <= b.size; at += format.BlockBytes {
+		if at == end {
+			continue
+		}
+		files := b.clone()
+		b.unwrite(files[newest.file], newest.file, newest.offset)
+		copy(files[newest.file][at-format.BatchFooterBytes:], footer)
+		o := read(files, restarted)
+		o.expect(t, b.written[:len(b.written)-1], false)
+		if o.replayed.tail != nil {
+			t.Errorf("at %d: got %+v", at, o.replayed.tail)
+		}
+	}
+}
+
+// Commands of an earlier life may hold what looks like a footer. Who wrote it did not know the salt.
+func TestAForgedFooterIsNone(t *testing.T) {
+	b, newest := withNewest()
+	front := b.written[len(b.written)-2].position
+	for _, offset := range []int64{newest.offset, newest.offset + format.BlockBytes} {
+		h := format.BatchHeader{
+			Sequence: front.Sequence + 1, Segment: 2, Offset: uint64(offset), Durable: front.Sequence, Previous: front.Chain,
+		}
+		if offset > newest.offset {
+			h.Sequence, h.Durable = front.Sequence+2, front.Sequence+1
+		}
+		files := b.clone()
+		b.unwrite(files[newest.file], newest.file, newest.offset)
+		h.PutFooter(files[newest.file][offset+format.BlockBytes-format.BatchFooterBytes:], 0x1234)
+		o := read(files, restarted)
+		o.expect(t, b.written[:len(b.written)-1], false)
+		if o.replayed.tail != nil {
+			t.Errorf("at %d: got %+v", offset, o.replayed.tail)
+		}
+	}
+}
+
+// The sector of the header is there if the header is, so what is bad in it has not been lost.
+func TestWhatIsBadInTheSectorOfTheHeaderIsDamage(t *testing.T) {
+	first := entry(1, 1, 200)
+	left := sectorBytes - format.BatchHeaderBytes - len(first) - format.RecordHeaderBytes - format.EntryHeaderBytes
+	r := overwrite(nil, [][]byte{first, entry(1, 2, left), entry(1, 3, 6000)}) // the second one ends with the sector
+	for at := format.BatchHeaderBytes; at < sectorBytes; at++ {
+		if in := (at - format.BatchHeaderBytes) % len(first); at < sectorBytes-left && 3 <= in && in < 8 {
+			continue // the length
+		}
+		files := r.clone()
+		files[r.newest.file][r.newest.offset+int64(at)] ^= 0x55
+		expectDamage(t, read(files, running), r.newest.file, r.newest.offset, "has not been restarted")
+	}
+}
+
+// A watermark has nothing to lose: one with a bad header is no reason to refuse.
+func TestABadHeaderOfAWatermarkIsTorn(t *testing.T) {
+	b, _ := withNewest()
+	watermark := b.write()
+	for at := range int64(format.BatchHeaderBytes) {
+		files := b.clone()
+		files[watermark.file][watermark.offset+at] ^= 2
+		expectTorn(t, b, read(files, running), watermark, true)
+	}
+}
+
+// A segment that has the header of another one has not just been begun: what a spare was is not there any more, and has a
+// lower number.
+func TestTheHeaderOfAnotherSegmentIsDamage(t *testing.T) {
+	b := threeSegments()
+	for name, spoil := range map[string]func(files map[string][]byte){
+		"of one that is there": func(files map[string][]byte) { files[segmentName(3)] = files[segmentName(2)] },
+		"of a later one": func(files map[string][]byte) {
+			files[segmentName(2)] = files[segmentName(3)]
+			delete(files, segmentName(3))
+		},
+	} {
+		files := b.clone()
+		spoil(files)
+		for _, boot := range []string{running, restarted} {
+			if o := read(files, boot); o.err == nil {
+				t.Errorf("%s: not noticed", name)
+			} else {
+				var d *damage
+				if !errors.As(o.err, &d) || d.offset != 0 {
+					t.Errorf("%s: got %v", name, o.err)
+				}
+			}
 		}
 	}
 }
