@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"path/filepath"
 	"testing"
 
 	"example.com/raftactor/node"
@@ -79,6 +80,28 @@ func TestASpareDoesNotTakeThePlaceOfAnother(t *testing.T) {
 		must(t, err)
 		if got, err := f.Size(); err != nil || got != size {
 			t.Errorf("got a spare of %d bytes, %v, want %d", got, err, size)
+		}
+	}
+}
+
+// A spare may have been taken as a segment, and have its header, when the machine lost power and its new name was lost. Another
+// file got the number, and the removal of the spare was lost too, because a sync of the directory had failed.
+func TestASpareIsNotTakenThatHasTheHeaderOfAnotherSegment(t *testing.T) {
+	disk := simfs.New()
+	s := mustOpen(t, storeDir, quietOn(disk))
+	m := mustMember(t, s, "g", 1)
+	must(t, m.Log().Append(commands(1, 1, 1)))
+	syncNow(t, s, m)
+	spare := filepath.Join(storeDir, "taken"+spareEnding)
+	f, err := disk.Create(spare)
+	must(t, err)
+	must(t, f.Close())
+	write(t, disk, spare, disk.Content(filepath.Join(storeDir, s.wal.newest().name)))
+	disk = disk.Kill()
+	for i, image := range beforeWrites(disk, func() { mustOpen(t, storeDir, quietOn(disk)) }) {
+		m := mustMember(t, mustOpen(t, storeDir, quietOn(image)), "g", 1)
+		if got, want := readAll(t, m), commands(1, 1, 1); !equalEntries(got, want) {
+			t.Errorf("killed before write %d of recovery: got %v, want %v", i+1, got, want)
 		}
 	}
 }

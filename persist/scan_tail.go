@@ -2,6 +2,7 @@ package persist
 
 import (
 	"fmt"
+	"slices"
 
 	"example.com/raftactor/persist/internal/format"
 )
@@ -97,34 +98,56 @@ func (c *cursor) lookAhead() (seen sighting, err error) {
 }
 
 // lostHeader reports whether it is the sector of the header that has not arrived, and not just the header that is bad: then the
-// records in that sector are bad as well.
+// records in that sector are bad as well, or are the same as in an earlier life. Its header was another one in any case.
 func (c *cursor) lostHeader(footer *format.BatchHeader) (bool, error) {
 	length := int64(footer.PayloadBytes)
-	payload, err := c.window.bytes(c.offset+format.BatchHeaderBytes, length)
-	return length == 0 || format.Checksum(payload) != footer.PayloadChecksum, err
+	b, err := c.window.bytes(c.offset, format.BatchHeaderBytes+length)
+	if err != nil || int64(len(b)) < format.BatchHeaderBytes+length {
+		return true, err
+	}
+	segment, sequence := format.BatchClaim(b)
+	other := segment != footer.Segment && sequence != footer.Sequence
+	return other || length == 0 || format.Checksum(b[format.BatchHeaderBytes:]) != footer.PayloadChecksum, nil
 }
 
 // lostSector reports whether a write or sync that has failed leaves this between a valid header and a valid footer: sectors of
-// the batch are what they were in an earlier life of the file. The first record that is bad then reaches into such a sector, or
-// stands in one behind others of that life, which begin where the sector does.
+// the batch are what they were in an earlier life of the file. That records are sound in such a sector tells nothing, since
+// those of an earlier life are, and the end of one may be the same in both. But the sector of the header is there. And
+// what is sound but for one bit is not from another life.
 func (c *cursor) lostSector(header *format.BatchHeader) (bool, error) {
 	length := format.BatchHeaderBytes + int64(header.PayloadBytes)
 	b, err := c.window.bytes(c.offset, length)
 	if err != nil || int64(len(b)) < length {
 		return true, err
 	}
-	begun := false // a record has begun where the sector begins that at is in
-	for at := int64(format.BatchHeaderBytes); at < length; {
-		bytes, ok := format.RecordBytes(b[at:])
-		begun = at%sectorBytes == 0 || begun
-		crosses := !ok || at/sectorBytes != (at+bytes-1)/sectorBytes
-		if _, _, err := format.Next(b[at:]); err != nil {
-			return begun || crosses, nil
+	at := int64(format.BatchHeaderBytes)
+	for at < length {
+		_, rest, err := format.Next(b[at:])
+		if err != nil {
+			break
 		}
-		if crosses {
-			begun = false
-		}
-		at += bytes
+		at = length - int64(len(rest))
 	}
-	return true, nil // all of it is valid, and not all of it is what was written
+	if at == length {
+		return true, nil // all of it is sound, and not all of it is what was written
+	}
+	sector := b[at:min(length, (at/sectorBytes+1)*sectorBytes)]
+	bytes, ok := format.RecordBytes(sector)
+	withHeader := ok && at+bytes <= sectorBytes
+	return !withHeader && !flipped(sector), nil
+}
+
+// flipped reports whether the record that b begins with lacks nothing but that one bit be turned over.
+func flipped(b []byte) bool {
+	b = slices.Clone(b)
+	for i := range b {
+		for bit := byte(1); bit != 0; bit <<= 1 {
+			b[i] ^= bit
+			if _, _, err := format.Next(b); err == nil {
+				return true
+			}
+			b[i] ^= bit
+		}
+	}
+	return false
 }

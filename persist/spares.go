@@ -51,7 +51,7 @@ func (s *spares) init(names []string, next uint64) error {
 	for _, name := range names {
 		switch {
 		case strings.HasSuffix(name, spareEnding):
-			if ok, err := s.usable(name, next); err != nil || ok {
+			if ok, err := s.usable(name, names, next); err != nil || ok {
 				if err != nil {
 					return err
 				}
@@ -70,8 +70,9 @@ func (s *spares) init(names []string, next uint64) error {
 	return s.fs.SyncDir(s.dir) // that a file is called a spare may not be durable, and it may be a segment still
 }
 
-// usable takes a file that was left as a spare if it is as long as they are.
-func (s *spares) usable(name string, next uint64) (bool, error) {
+// usable takes a file that was left as a spare if it is as long as they are, and does not have the header of a segment that is
+// there as well, or is yet to come: until its own header is written, it would be taken for that under a wrong name.
+func (s *spares) usable(name string, names []string, next uint64) (bool, error) {
 	if len(s.ready) == sparesMax {
 		return false, nil
 	}
@@ -89,7 +90,8 @@ func (s *spares) usable(name string, next uint64) (bool, error) {
 	if _, err := f.ReadAt(block[:], 0); err != nil {
 		return false, err
 	}
-	if h, err := format.ParseSegmentHeader(block[:]); err == nil && h.Segment >= next {
+	h, err := format.ParseSegmentHeader(block[:])
+	if err == nil && (h.Segment >= next || slices.Contains(names, segmentName(h.Segment))) {
 		return false, nil
 	}
 	s.ready = append(s.ready, name)

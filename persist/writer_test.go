@@ -255,6 +255,25 @@ func TestSegmentsAreUsedAgain(t *testing.T) {
 	}
 }
 
+func TestEachBatchEndsWithAFooterAndEachSegmentHasItsOwnSalt(t *testing.T) {
+	disk, s := inMemory(t)
+	m := mustMember(t, s, "g", 1)
+	salts := map[uint64]bool{}
+	for n := range 3 {
+		growSegments(t, s, m, n+2)
+		w := s.wal
+		content := disk.Content(filepath.Join(useDir, w.newest().name))
+		footer, err := format.ParseBatchFooter(content[w.offset-format.BatchFooterBytes:], w.salt)
+		if err != nil || footer.Sequence != w.position.Sequence || footer.Segment != w.newest().number {
+			t.Errorf("got the footer %+v, %v, behind batch %d of %s", footer, err, w.position.Sequence, w.newest().name)
+		}
+		if salts[w.salt] {
+			t.Errorf("the salt %x is that of a segment in front", w.salt)
+		}
+		salts[w.salt] = true
+	}
+}
+
 func TestTheNextSegmentIsPreparedBeforeItIsNeeded(t *testing.T) {
 	disk, s := inMemory(t)
 	m := mustMember(t, s, "g", 1)

@@ -173,6 +173,11 @@ func ClaimsToBe(b []byte, segment, offset uint64) bool {
 		binary.LittleEndian.Uint64(b[24:]) == segment && binary.LittleEndian.Uint64(b[32:]) == offset
 }
 
+// BatchClaim is what b says as the header of a batch. Nothing is verified.
+func BatchClaim(b []byte) (segment, sequence uint64) {
+	return binary.LittleEndian.Uint64(b[24:]), binary.LittleEndian.Uint64(b[16:])
+}
+
 func parseBatch(b []byte, magic uint32, salt uint64) (BatchHeader, uint32, error) {
 	if len(b) < BatchHeaderBytes || binary.LittleEndian.Uint32(b) != magic {
 		return BatchHeader{}, 0, ErrMagic
