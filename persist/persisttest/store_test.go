@@ -189,7 +189,22 @@ func (s *sampleStorage) ReadEntries(lo, hi node.Index, bytesMax int) ([]node.Ent
 	case s.store.is("the disk is read one behind") && lo < log.LastIndex():
 		return log.Entries(lo+1, min(hi+1, log.LastIndex()+1), bytesMax)
 	}
-	return log.Entries(lo, hi, bytesMax)
+	var all []node.Entry
+	for lo < hi { // what is in memory comes in pieces
+		entries, err := log.Entries(lo, hi, bytesMax)
+		if err != nil {
+			return nil, err
+		}
+		for i := range entries {
+			bytesMax -= len(entries[i].Data)
+			if len(all) > 0 && bytesMax < 0 {
+				return all, nil
+			}
+			all = append(all, entries[i])
+		}
+		lo += node.Index(len(entries))
+	}
+	return all, nil
 }
 
 func (s *sampleStorage) OnReleaseWanted(func(node.Index)) {}
