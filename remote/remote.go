@@ -1,0 +1,3 @@
+package raftremote
+
+import _ "google.golang.org/grpc" // until the link is here
