@@ -4,6 +4,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"example.com/raftactor/node"
 )
 
 // A line is one of the two connections to a peer, with all that waits for it. It is in one of these states:
@@ -49,6 +51,37 @@ func (l *line) init(p *peer, bulk bool) {
 	l.peer, l.bulk = p, bulk
 	l.queue = queue{bytesMax: p.links.cfg.queueBytesMax, drops: &p.links.metrics.drops}
 	l.open.bytesMax = 4 * p.links.cfg.queueBytesMax
+}
+
+// send takes an envelope, or loses it: it does not wait. False: the line has been closed, the envelope is untouched.
+func (l *line) send(m *member, to node.ID, e *node.PeerEnvelope) bool {
+	now := l.peer.links.now()
+	wanted := controlWantedFor
+	if l.bulk {
+		wanted = bulkWantedFor
+	}
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return false
+	}
+	l.wantedUntil = now + int64(wanted)
+	if l.down && l.stream == nil {
+		l.queue.refuse(m, to, e, now)
+	} else {
+		l.queue.put(m, to, e, now)
+	}
+	s, dial := l.stream, l.mustDial()
+	lost := l.queue.takeLost()
+	l.mu.Unlock()
+	lost.settle()
+	if s != nil {
+		s.poke()
+	}
+	if dial {
+		l.startDialing()
+	}
+	return true
 }
 
 // isUp tells whether there is a stream.

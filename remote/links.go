@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -75,6 +76,8 @@ type links struct {
 	began   time.Time
 	outlet  outlet
 	metrics *linkMetrics
+	// refusedAt is when the last refusal was logged.
+	refusedAt atomic.Int64
 	// done ends when the links stop. running are the goroutines.
 	ctx     context.Context
 	cancel  context.CancelFunc

@@ -133,7 +133,7 @@ func (q *queue) put(m *member, to node.ID, e *node.PeerEnvelope, now int64) {
 		q.add(f, item{chunk: e.Chunk, at: now, bytes: itemBytes + bytes, wire: itemWire + bytes})
 	}
 	if e.Ack != nil {
-		q.add(f, item{ack: e.Ack, at: now, bytes: itemBytes, wire: itemWire, control: true, kind: kindAck})
+		q.add(f, item{ack: e.Ack, at: now, bytes: itemBytes, wire: itemWire, control: true, kind: replacedAck})
 	}
 }
 

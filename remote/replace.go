@@ -6,46 +6,46 @@ import "example.com/raftactor/node"
 type replacedKind int
 
 const (
-	kindNone replacedKind = iota
-	kindHeartbeat
-	kindHeartbeatReply
-	kindEntriesReply
-	kindPreVote
-	kindPreVoteReply
-	kindVote
-	kindVoteReply
-	kindAck
+	replacedNot replacedKind = iota
+	replacedHeartbeat
+	replacedHeartbeatReply
+	replacedEntriesReply
+	replacedPreVote
+	replacedPreVoteReply
+	replacedVote
+	replacedVoteReply
+	replacedAck
 	replacedKinds
 )
 
 func kindOf(m node.Message) replacedKind {
 	switch m := m.(type) {
 	case *node.Heartbeat:
-		return kindHeartbeat
+		return replacedHeartbeat
 	case *node.HeartbeatReply:
-		return kindHeartbeatReply
+		return replacedHeartbeatReply
 	case *node.AppendEntriesReply:
 		if !m.Success {
-			return kindNone // each answers another question
+			return replacedNot // each answers another question
 		}
-		return kindEntriesReply
+		return replacedEntriesReply
 	case *node.PreVote:
-		return kindPreVote
+		return replacedPreVote
 	case *node.PreVoteReply:
-		return kindPreVoteReply
+		return replacedPreVoteReply
 	case *node.RequestVote:
-		return kindVote
+		return replacedVote
 	case *node.RequestVoteReply:
-		return kindVoteReply
+		return replacedVoteReply
 	default:
-		return kindNone
+		return replacedNot
 	}
 }
 
 // replaces tells whether an item makes an older one of its kind useless, and has it say what that one says. What is of
 // an earlier term or round has no effect where the newer one has arrived.
 func (i *item) replaces(older *item) bool {
-	if i.kind == kindAck {
+	if i.kind == replacedAck {
 		return i.replacesAck(older)
 	}
 	head, before := i.message.Head(), older.message.Head()

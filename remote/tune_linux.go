@@ -7,7 +7,7 @@ import (
 
 const (
 	// What the kernel holds of what could not be sent yet, so that what is urgent does not wait behind megabytes.
-	unsentBytesMax = 128 << 10
+	unsentBytesMax  = 128 << 10
 	tcpNotSentLowat = 25 // not in package syscall
 )
 
