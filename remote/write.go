@@ -39,7 +39,8 @@ func (s *stream) write() {
 				s.close(err)
 				return
 			}
-			if s.parting.Load() != 0 {
+			if s.saidGoodbye.Load() {
+				s.partWhenBothHave()
 				return
 			}
 		}
@@ -101,6 +102,7 @@ func (s *stream) send() error {
 	w := &s.writing
 	w.parcel.encodeForwards(s.line.forgetForward)
 	f := &w.parcel.frame
+	last := f.goAway != nil
 	now := s.links.now()
 	f.sent = uint64((now - s.began) / millisecondNanos)
 	bytes, err := s.transmit(f)
@@ -110,6 +112,9 @@ func (s *stream) send() error {
 		return err
 	}
 	s.links.metrics.sent(bytes)
+	if last {
+		s.saidGoodbye.Store(true)
+	}
 	if !s.line.bulk {
 		w.adapt(took, int64(s.links.cfg.peerTimeout))
 	}
