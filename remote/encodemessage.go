@@ -25,15 +25,15 @@ func appendKind(b []byte, m node.Message) []byte {
 	case *node.PreVote:
 		return appendUints(b, kindPreVote, m.Round, uint64(m.CampaignTerm), uint64(m.LastIndex), uint64(m.LastTerm))
 	case *node.PreVoteReply:
-		return appendUints(b, kindPreVoteReply, m.Round, flag(m.Granted))
+		return appendUints(b, kindPreVoteReply, m.Round, bit(m.Granted))
 	case *node.RequestVote:
 		return appendUints(b, kindRequestVote, uint64(m.LastIndex), uint64(m.LastTerm), m.Transfer)
 	case *node.RequestVoteReply:
-		return appendUints(b, kindRequestVoteReply, flag(m.Granted))
+		return appendUints(b, kindRequestVoteReply, bit(m.Granted))
 	case *node.AppendEntries:
 		return appendAppendEntries(b, m)
 	case *node.AppendEntriesReply:
-		return appendUints(b, kindAppendEntriesReply, flag(m.Success), uint64(m.Match), uint64(m.Rejected),
+		return appendUints(b, kindAppendEntriesReply, bit(m.Success), uint64(m.Match), uint64(m.Rejected),
 			uint64(m.HintIndex), uint64(m.HintTerm), uint64(m.Commit))
 	case *node.Heartbeat:
 		return appendUints(b, kindHeartbeat, m.Round, uint64(m.Commit))
@@ -144,10 +144,10 @@ func appendFixed(b []byte, field protowire.Number, v uint64) []byte {
 }
 
 func appendBool(b []byte, field protowire.Number, v bool) []byte {
-	return appendUint(b, field, flag(v))
+	return appendUint(b, field, bit(v))
 }
 
-func flag(v bool) uint64 {
+func bit(v bool) uint64 {
 	if v {
 		return 1
 	}

@@ -101,7 +101,9 @@ var kinds = []func(t *rapid.T, h node.Header) node.Message{
 	func(t *rapid.T, h node.Header) node.Message {
 		return &node.HeartbeatReply{Header: h, Round: draw[uint64](t, "round"), Commit: draw[node.Index](t, "commit")}
 	},
-	func(t *rapid.T, h node.Header) node.Message { return &node.InstallSnapshot{Header: h, Meta: drawMeta(t)} },
+	func(t *rapid.T, h node.Header) node.Message {
+		return &node.InstallSnapshot{Header: h, Meta: drawMeta(t)}
+	},
 	func(t *rapid.T, h node.Header) node.Message {
 		return &node.InstallSnapshotReply{Header: h, Match: draw[node.Index](t, "match")}
 	},
