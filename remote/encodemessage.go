@@ -80,16 +80,28 @@ func appendAppendEntries(b []byte, m *node.AppendEntries) []byte {
 	return end(b, start)
 }
 
-// appendEntry appends an entry that comes after one of a term. Its index is implied.
+// appendEntry appends an entry that comes after one of a term. Its index is implied. Entries are many, so their length is
+// reckoned beforehand.
 func appendEntry(b []byte, e *node.Entry, term node.Term) []byte {
-	b, start := begin(b, appendEntries)
+	kind := uint64(e.Kind - node.EntryCommand)
+	length := 0
+	if e.Term != term {
+		length += 1 + protowire.SizeVarint(uint64(e.Term))
+	}
+	if kind != 0 {
+		length += 1 + protowire.SizeVarint(kind)
+	}
+	if len(e.Data) != 0 {
+		length += 1 + protowire.SizeBytes(len(e.Data))
+	}
+	b = protowire.AppendTag(b, appendEntries, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(length))
 	if e.Term != term {
 		b = protowire.AppendTag(b, entryTerm, protowire.VarintType)
 		b = protowire.AppendVarint(b, uint64(e.Term))
 	}
-	b = appendUint(b, entryKind, uint64(e.Kind-node.EntryCommand))
-	b = appendBytes(b, entryData, e.Data)
-	return end(b, start)
+	b = appendUint(b, entryKind, kind)
+	return appendBytes(b, entryData, e.Data)
 }
 
 func appendInstallSnapshot(b []byte, m *node.InstallSnapshot) []byte {
