@@ -195,8 +195,15 @@ func (c *cluster) cut(id raft.ID, cut bool) {
 
 // commands is a machine that keeps all commands.
 type commands struct {
-	mu  sync.Mutex
-	all [][]byte // guarded by mu
+	mu       sync.Mutex
+	all      [][]byte // guarded by mu
+	restored bool     // guarded by mu
+}
+
+func (m *commands) isRestored() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.restored
 }
 
 func (m *commands) count() int {
@@ -228,7 +235,7 @@ func (m *commands) Restore(state io.Reader) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.all = bytes.Split(all, []byte{0})
+	m.all, m.restored = bytes.Split(all, []byte{0}), true
 	return nil
 }
 
