@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,51 +149,48 @@ func BenchmarkLinkThroughput(b *testing.B) {
 		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
 			x, y, one, two := twoSystems(b)
 			linked(b, x, y)
-			var arrived atomic.Int64
+			window := make(chan struct{}, max(1<<17/batch, 2)) // what the queue takes
 			two.delivered = func(e *node.PeerEnvelope) {
-				n := 0
-				for _, m := range e.Messages {
-					n += len(m.(*node.AppendEntries).Entries)
+				for range e.Messages {
+					<-window
 				}
-				arrived.Add(int64(n))
 			}
 			run := make([]node.Entry, batch)
 			for k := range run {
 				run[k] = node.Entry{Index: node.Index(k + 1), Term: 1, Kind: node.EntryCommand, Data: make([]byte, commandBytes)}
 			}
-			var received atomic.Int64
+			received, all := 0, make(chan struct{})
 			stream := bareStream(b, func(s grpc.ServerStream, data []byte) error {
-				received.Add(int64(len(data)))
+				if received += len(data); received%(total*commandBytes) == 0 {
+					all <- struct{}{}
+				}
 				return nil
 			})
 			inTurns(b,
 				func() time.Duration {
 					start := time.Now()
-					arrived.Store(0)
 					for sent := 0; sent < total; sent += batch {
-						for int64(sent)-arrived.Load() > 1<<17 { // what the queue takes
-							runtime.Gosched()
-						}
+						window <- struct{}{}
 						one.Send(2, y.cfg.address, &node.PeerEnvelope{Group: "g", From: 1, To: 2, Messages: []node.Message{
 							&node.AppendEntries{Header: node.Header{From: 1, To: 2, Term: 1}, Entries: run},
 						}})
 					}
-					for arrived.Load() < total {
-						runtime.Gosched()
+					for range cap(window) { // until all have arrived
+						window <- struct{}{}
+					}
+					for range cap(window) {
+						<-window
 					}
 					return time.Since(start) / total
 				},
 				func() time.Duration {
 					start := time.Now()
-					received.Store(0)
 					for sent := 0; sent < total; sent += batch {
 						if err := stream.SendMsg(rawOf(batch * commandBytes)); err != nil && err != io.EOF {
 							b.Fatal(err)
 						}
 					}
-					for received.Load() < total*commandBytes {
-						runtime.Gosched()
-					}
+					<-all
 					return time.Since(start) / total
 				})
 		})
