@@ -1,10 +1,12 @@
 package raftremote
 
 import (
+	"context"
 	"flag"
 	"net"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,6 +120,47 @@ func TestNothingWaitsForAPeerThatIsNotThere(t *testing.T) {
 	defer line.mu.Unlock()
 	if line.queue.bytes != 0 {
 		t.Errorf("%d bytes wait", line.queue.bytes)
+	}
+}
+
+func TestAPeerIsReachedAtOnceWhenTheNetworkIsThereAgain(t *testing.T) {
+	b := startSystem(t, "b")
+	var there atomic.Bool
+	attempts := make(chan struct{}, 1000)
+	a := startSystem(t, "a", func(cfg *linkConfig) {
+		dial := cfg.dial
+		cfg.dial = func(ctx context.Context, address string) (net.Conn, error) {
+			attempts <- struct{}{}
+			if !there.Load() { // nobody answers, not even with no
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return dial(ctx, address)
+		}
+	})
+	a.join("g", 1).knows(map[node.ID]string{2: b.cfg.address})
+	for range 3 {
+		<-attempts
+	}
+	start := time.Now()
+	there.Store(true)
+	eventually(t, "there is a link", func() bool { return a.isLinked(b) })
+	if took := time.Since(start); took > dialTimeout/2 { // the long attempt is over, and the next one far
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestWhatThePeerDoesNotTakeIsDropped(t *testing.T) {
+	a, b := startSystem(t, "a", func(c *linkConfig) { c.commandBytesMax = 16 << 20 }), startSystem(t, "b")
+	one, two := a.join("g", 1), b.join("g", 2)
+	f := &testForward{data: make([]byte, 5<<20)}
+	one.Send(2, b.cfg.address, &node.PeerEnvelope{
+		Messages: []node.Message{entries(1, 5<<20), heartbeat(1, 1)}, Forwards: []node.Forward{f},
+	})
+	eventually(t, "the rest is heard", func() bool { return len(two.heard()) == 1 })
+	eventually(t, "the member is told", func() bool { _, drops := f.outcome(); return drops == 1 && one.lost(2) == 1 })
+	if !a.isLinked(b) || a.dropped(dropTooLarge) != 2 {
+		t.Errorf("%d were dropped, and the link is up: %t", a.dropped(dropTooLarge), a.isLinked(b))
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"example.com/raftactor/node"
 )
@@ -155,6 +157,48 @@ func TestACertificateMustNameTheSystem(t *testing.T) {
 		if r := s.judge(h, c.id); (r != nil) != c.refused || r != nil && r.code != refusedIdentity {
 			t.Errorf("%s: got %v", name, r)
 		}
+	}
+}
+
+func TestWhoSaysSomethingElseBeforeHelloIsTurnedAway(t *testing.T) {
+	s := startSystem(t, "a")
+	m := s.join("g", 1)
+	message := []wireEnvelope{{envelope: &node.PeerEnvelope{Group: "g", From: 2, To: 1, Messages: []node.Message{heartbeat(1, 1)}}}}
+	hello := s.hello(s.cfg.address, false)
+	hello.system, hello.life, hello.address = "b", 1, "b:1"
+	for name, f := range map[string]*frame{
+		"envelopes":           {envelopes: message},
+		"hello and envelopes": {hello: hello, envelopes: message},
+		"a large hello":       {hello: hello, answers: []wireAnswer{{1, make([]byte, helloBytesMax)}}},
+		"nothing":             {ping: 1},
+	} {
+		stream := openRaw(t, s)
+		if err := stream.SendMsg(encodeFrame(f)); err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.RecvMsg(&rawFrame{}); status.Code(err) != codes.Aborted {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if len(m.heard()) > 0 {
+		t.Error("something was delivered")
+	}
+}
+
+func TestOtherMethodsAreNotImplemented(t *testing.T) {
+	s := startSystem(t, "a")
+	client, err := grpc.NewClient("passthrough:///"+s.cfg.address,
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	stream, err := client.NewStream(t.Context(), &exchange, "/raftactor.link.v2.Link/Exchange")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.RecvMsg(&rawFrame{}); status.Code(err) != codes.Unimplemented {
+		t.Errorf("got %v", err)
 	}
 }
 
