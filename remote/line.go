@@ -30,8 +30,12 @@ type line struct {
 	retired []*stream
 	// down: see above. dialing: a goroutine is at it. closed: for good. Guarded by mu.
 	down, dialing, closed bool
+	// left: the peer has ended the stream for another one, which is not there yet. Guarded by mu.
+	left bool
 	// epoch grows with each stream that is lost, life is the peer's. Guarded by mu.
 	epoch, life uint64
+	// dialingSince is when there was no stream any more. Guarded by mu.
+	dialingSince int64
 	// wantedUntil is the moment until which somebody needs it who has sent something. Guarded by mu.
 	wantedUntil int64
 }
@@ -117,7 +121,7 @@ func (l *line) mustDial() bool {
 	if l.stream != nil || l.dialing || l.closed {
 		return false
 	}
-	l.dialing = true
+	l.dialing, l.dialingSince = true, l.peer.links.now()
 	return true
 }
 
@@ -175,8 +179,11 @@ func (l *line) install(s *stream) error {
 		return errStopped
 	}
 	if before := l.stream; before != nil {
-		switch {
-		case s.outlasts(before):
+		switch how := s.meets(before); {
+		case how == olderLost:
+			l.retire(before)
+			l.lose()
+		case how == newerStays:
 			l.retire(before)
 		case s.dialed:
 			return errDuplicate
@@ -195,7 +202,10 @@ func (l *line) install(s *stream) error {
 		l.open.clear()
 		l.epoch++
 	}
-	l.stream, l.down = s, false
+	if l.left && s.dialed { // what the peer meant is gone, too
+		l.lose()
+	}
+	l.stream, l.down, l.left = s, false, false
 	l.queue.hopeAgain()
 	s.epoch = l.epoch
 	return nil
@@ -214,6 +224,17 @@ func (l *line) leftFor(s *stream) {
 	defer l.mu.Unlock()
 	if l.stream == s {
 		l.retire(s)
+		l.left = true
+	}
+}
+
+// lose forgets what is on its way, and has the members told. It is called with mu held.
+func (l *line) lose() {
+	l.left = false
+	l.epoch++
+	l.open.clear()
+	if !l.closed {
+		l.queue.tellAll()
 	}
 }
 
@@ -226,6 +247,9 @@ func (l *line) ended(s *stream, reason error) {
 		for k, r := range l.retired {
 			if r == s {
 				l.retired = slices.Delete(l.retired, k, k+1)
+				if l.left && l.stream == nil {
+					l.lose()
+				}
 				dial = l.isWanted(now) && l.mustDial()
 				return
 			}
@@ -235,11 +259,7 @@ func (l *line) ended(s *stream, reason error) {
 		}
 		lost = true
 		l.stream = nil
-		l.epoch++
-		l.open.clear()
-		if !l.closed {
-			l.queue.tellAll()
-		}
+		l.lose()
 		if silent || l.closed || !l.isWanted(now) {
 			l.down = silent
 			l.queue.drop()
@@ -292,10 +312,18 @@ func (l *line) failed(reason error) (again bool) {
 // watch looks after the line. judge: a silence counts.
 func (l *line) watch(now int64, judge bool) {
 	timeout := int64(l.peer.links.cfg.peerTimeout)
+	missed := false
 	l.losing(func() {
+		if missed = l.stream == nil && l.dialing && !l.down && now-l.dialingSince > timeout; missed {
+			l.down = true
+			l.queue.drop()
+		}
 		l.open.forgetBefore(now - int64(forwardsFor))
 		l.queue.forget(nil, now-int64(forwardsFor))
 	})
+	if missed && !l.bulk {
+		l.peer.missed(errSilent)
+	}
 	l.mu.Lock()
 	s, retired := l.stream, slices.Clone(l.retired)
 	idle := s != nil && s.dialed && !l.isWanted(now) && now-s.used.Load() > int64(idleFor)
