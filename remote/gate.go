@@ -64,22 +64,22 @@ func (g *gate) outbox(address string) *outbox {
 }
 
 // outboxFor is the outbox for an address, which is made if there is none.
-func (g *gate) outboxFor(address string) (*outbox, dropReason) {
+func (g *gate) outboxFor(address string) (*outbox, gateReason) {
 	if o := g.outbox(address); o != nil {
 		return o, ""
 	}
 	if checkAddress(address) != nil {
-		return nil, dropUnreachable
+		return nil, gateUnreachable
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
 	case g.stopped:
-		return nil, dropStopped
+		return nil, gateStopped
 	case g.outboxes[address] != nil:
 		return g.outboxes[address], ""
 	case len(g.outboxes) >= g.remote.cfg.ConnectionsMax:
-		return nil, dropSystems
+		return nil, gateSystems
 	}
 	o := newOutbox(g, address)
 	g.outboxes[address] = o
@@ -189,7 +189,7 @@ type Undelivered struct {
 }
 
 // bounce tells the sender, or else the dead letters, of a message that has certainly not left.
-func (g *gate) bounce(target *actor.PID, message any, sender *actor.PID, reason dropReason) {
+func (g *gate) bounce(target *actor.PID, message any, sender *actor.PID, reason gateReason) {
 	g.remote.counters.drop(reason)
 	if _, dead := message.(*actor.DeadLetterResponse); dead {
 		return
@@ -200,7 +200,7 @@ func (g *gate) bounce(target *actor.PID, message any, sender *actor.PID, reason 
 	}
 	letter := &actor.DeadLetterEvent{PID: target, Message: &Undelivered{Type: typeName(message), Reason: string(reason)}}
 	if !g.remote.news.post(letter) {
-		g.remote.counters.drop(dropEvent)
+		g.remote.counters.drop(gateEvent)
 	}
 }
 

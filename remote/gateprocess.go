@@ -29,7 +29,7 @@ func (p *proxy) SendUserMessage(pid *actor.PID, envelope any) {
 	}
 	wrapped, custom := message.(remote.RootSerializable)
 	if !ok && !custom {
-		p.gate.bounce(pid, message, sender, dropMessage)
+		p.gate.bounce(pid, message, sender, gateMessage)
 		return
 	}
 	i := &item{target: pid, header: header, body: body, custom: wrapped, sender: sender, bytes: itemOverhead}
@@ -37,7 +37,7 @@ func (p *proxy) SendUserMessage(pid *actor.PID, envelope any) {
 		i.bytes += proto.Size(body)
 	}
 	if i.bytes > p.gate.remote.cfg.frameBytesMax()-itemOverhead {
-		p.gate.bounce(pid, message, sender, dropLarge)
+		p.gate.bounce(pid, message, sender, gateLarge)
 		return
 	}
 	p.permitAnswers(message, sender)
@@ -70,7 +70,7 @@ func (p *proxy) SendSystemMessage(pid *actor.PID, message any) {
 	case *actor.Terminated:
 		i.body = m
 	default:
-		p.gate.bounce(pid, message, nil, dropMessage)
+		p.gate.bounce(pid, message, nil, gateMessage)
 		return
 	}
 	p.post(i)
@@ -97,7 +97,7 @@ func (p *proxy) post(i *item) {
 }
 
 // lose says that an item has certainly not left.
-func (g *gate) lose(address string, i *item, reason dropReason) {
+func (g *gate) lose(address string, i *item, reason gateReason) {
 	switch i.body.(type) {
 	case *actor.Watch:
 		g.remote.counters.drop(reason)

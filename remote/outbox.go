@@ -51,18 +51,18 @@ func newOutbox(g *gate, address string) *outbox {
 }
 
 // post takes an item, or says why not. again: the outbox has been given up.
-func (o *outbox) post(i *item) (reason dropReason, again bool) {
+func (o *outbox) post(i *item) (reason gateReason, again bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
 	case o.gone:
 		return "", true
 	case o.down:
-		return dropUnreachable, false
+		return gateUnreachable, false
 	case i.system && len(o.queue) >= systemItemsMax:
-		return dropFull, false
+		return gateFull, false
 	case !i.system && o.bytes+i.bytes > o.gate.remote.cfg.ClientQueueBytesMax:
-		return dropFull, false
+		return gateFull, false
 	}
 	switch i.body.(type) {
 	case *actor.Watch:
@@ -70,7 +70,7 @@ func (o *outbox) post(i *item) (reason dropReason, again bool) {
 			return "", false
 		}
 		if len(o.watches) >= watchKeysMax {
-			return dropFull, false
+			return gateFull, false
 		}
 		o.watches[i.watch] = struct{}{}
 	case *actor.Unwatch:
@@ -104,11 +104,11 @@ func (o *outbox) room() int {
 // run is the outbox's goroutine. It ends when there is nothing to do.
 func (o *outbox) run() {
 	defer o.gate.owners.Done()
-	defer o.fail(dropStopped)
+	defer o.fail(gateStopped)
 	for o.gate.ctx.Err() == nil {
 		raw, err := dialHost(o.gate.ctx, o.address)
 		if err != nil {
-			o.fail(dropUnreachable)
+			o.fail(gateUnreachable)
 			o.gate.remote.logger.Debug("system unreachable", "address", o.address, "error", err)
 			o.pause(dialPause, nil)
 		} else if conn, err := o.gate.remote.dialed.add(raw); err != nil {
@@ -136,7 +136,7 @@ func (o *outbox) serve(conn *trackedConn) {
 	o.mu.Unlock()
 	conn.Close()
 	if err != nil {
-		o.fail(dropUnreachable)
+		o.fail(gateUnreachable)
 		o.gate.remote.logger.Debug("connection to system lost", "address", o.address, "error", err)
 	} // else it was idle, and what comes meanwhile waits for the next connection
 	if used {
@@ -230,7 +230,7 @@ func (o *outbox) check(now time.Time) (idle, stuck bool) {
 
 // fail sends everything back that has certainly not left, says that all watched actors there are gone, and does so at once
 // with what comes, until up is called.
-func (o *outbox) fail(reason dropReason) {
+func (o *outbox) fail(reason gateReason) {
 	o.mu.Lock()
 	o.down = true
 	lost := o.queue

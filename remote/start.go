@@ -62,7 +62,7 @@ func New(cfg Config) (*Remote, error) {
 	r.reach = newReach(r)
 	r.guard = newGuard(r)
 	r.gate = newGate(r)
-	r.news = newOutlet(r.publish)
+	r.news = newNews(r.publish)
 	return r, nil
 }
 

@@ -38,17 +38,17 @@ const (
 	reasonWatch       refusalReason = "watch"        // a Terminated for what is not watched, or too many watches
 )
 
-// A dropReason says why the gate has dropped a message of a user's.
-type dropReason string
+// A gateReason says why the gate has dropped a message of a user's.
+type gateReason string
 
 const (
-	dropUnreachable dropReason = "unreachable"
-	dropFull        dropReason = "full"
-	dropMessage     dropReason = "message" // it cannot be encoded, or is not for others
-	dropLarge       dropReason = "large"
-	dropSystems     dropReason = "systems" // too many
-	dropStopped     dropReason = "stopped"
-	dropEvent       dropReason = "event" // nobody has taken the events before
+	gateUnreachable gateReason = "unreachable"
+	gateFull        gateReason = "full"
+	gateMessage     gateReason = "message" // it cannot be encoded, or is not for others
+	gateLarge       gateReason = "large"
+	gateSystems     gateReason = "systems" // too many
+	gateStopped     gateReason = "stopped"
+	gateEvent       gateReason = "event" // nobody has taken the events before
 )
 
 // counters count what is refused and dropped, and say so to the actor system's meter provider, if there is one. They are
@@ -70,7 +70,7 @@ func (c *counters) refuse(reason refusalReason) {
 	}
 }
 
-func (c *counters) drop(reason dropReason) {
+func (c *counters) drop(reason gateReason) {
 	if i := c.made.Load(); i != nil {
 		i.dropped.Add(context.Background(), 1, metric.WithAttributes(attribute.String("reason", string(reason))))
 	}

@@ -4,26 +4,26 @@ import (
 	"sync"
 )
 
-// outletMax is how much may wait in an outlet.
-const outletMax = 1024
+// newsMax is how much may wait in it.
+const newsMax = 1024
 
-// An outlet calls what is the user's and could block, such as the handlers of the EventStream, on a goroutine of its own.
+// A news calls what is the user's and could block, such as the handlers of the EventStream, on a goroutine of its own.
 // When it is full it drops what comes. All methods are safe for concurrent use, and none blocks.
-type outlet struct {
+type news struct {
 	deliver func(message any)
 	waiting chan any
 	done    chan struct{}
 	once    sync.Once
 }
 
-func newOutlet(deliver func(message any)) *outlet {
-	o := &outlet{deliver: deliver, waiting: make(chan any, outletMax), done: make(chan struct{})}
+func newNews(deliver func(message any)) *news {
+	o := &news{deliver: deliver, waiting: make(chan any, newsMax), done: make(chan struct{})}
 	go o.run()
 	return o
 }
 
 // post has a message delivered behind those before it, or drops it, and tells which.
-func (o *outlet) post(message any) bool {
+func (o *news) post(message any) bool {
 	select {
 	case <-o.done:
 		return false
@@ -37,7 +37,7 @@ func (o *outlet) post(message any) bool {
 	}
 }
 
-func (o *outlet) run() {
+func (o *news) run() {
 	for {
 		select {
 		case <-o.done:
@@ -49,10 +49,10 @@ func (o *outlet) run() {
 }
 
 // call survives a panic of the user's code.
-func (o *outlet) call(message any) {
+func (o *news) call(message any) {
 	defer func() { _ = recover() }()
 	o.deliver(message)
 }
 
 // close ends the outlet as soon as nothing is being delivered. It does not wait for that.
-func (o *outlet) close() { o.once.Do(func() { close(o.done) }) }
+func (o *news) close() { o.once.Do(func() { close(o.done) }) }
