@@ -1,0 +1,202 @@
+package raftremote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+)
+
+// linkMethod is the path of the link's service.
+const linkMethod = "/raftactor.link.v1.Link/Exchange"
+
+var exchange = grpc.StreamDesc{StreamName: "Exchange", ClientStreams: true, ServerStreams: true}
+
+const (
+	dialTimeout  = time.Second
+	dialPauseMin = 10 * time.Millisecond
+	dialPauseMax = 50 * time.Millisecond
+	// What was refused will be refused again. Who claims a name that another still has gets it when that is known to be gone.
+	refusedPause = time.Second
+	claimedPause = 100 * time.Millisecond
+)
+
+// dialAgainAndAgain dials until there is a stream, and then reads from it.
+func (l *line) dialAgainAndAgain() {
+	pause := dialPauseMin
+	for {
+		s, hangUp, err := l.dial()
+		if err == nil {
+			l.run(s)
+			hangUp()
+			return
+		}
+		wait := pause + rand.N(pause/2)
+		pause = min(2*pause, dialPauseMax)
+		var refused *refusedError
+		if errors.As(err, &refused) {
+			wait = refusedPause
+			if refused.refusal.code == refusedSystem {
+				wait = claimedPause
+			}
+			l.peer.links.metrics.refuse(refused.refusal.code)
+			l.peer.refusedBy(err.Error())
+		}
+		if !l.failed(err) {
+			return
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-l.peer.links.ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+// run reads from a stream that this system has dialed, to its end.
+func (l *line) run(s *stream) {
+	l.mu.Lock()
+	l.dialing = false
+	l.mu.Unlock()
+	if !l.bulk {
+		l.peer.met(s.hello.system)
+	}
+	if !l.peer.links.spawn(s.write) {
+		s.close(errStopped)
+	}
+	s.read(nil)
+}
+
+// dial makes a connection and passes the handshake. hangUp frees what the stream has when it has ended.
+func (l *line) dial() (s *stream, hangUp func(), err error) {
+	links := l.peer.links
+	links.metrics.dials.Add(1)
+	ctx, cancel := context.WithTimeout(links.ctx, dialTimeout)
+	conn, err := links.cfg.dial(ctx, l.peer.address)
+	cancel()
+	if err != nil {
+		return nil, nil, fmt.Errorf("raftremote: dialing %s: %w", l.peer.address, err)
+	}
+	tune(conn)
+	metered := newMeteredConn(conn, links.now)
+	client, err := l.client(metered)
+	if err != nil {
+		conn.Close()
+		return nil, nil, fmt.Errorf("raftremote: dialing %s: %w", l.peer.address, err)
+	}
+	ctx, cancel = context.WithCancel(links.ctx)
+	sever := func() {
+		cancel()
+		conn.Close()
+	}
+	hangUp = func() {
+		sever()
+		client.Close()
+	}
+	deadline := time.AfterFunc(handshakeTimeout, sever)
+	s, err = l.greet(ctx, client, metered, sever)
+	if !deadline.Stop() && err == nil {
+		s.close(errHandshakeTimeout)
+		err = errHandshakeTimeout
+	}
+	if err != nil {
+		hangUp()
+		return nil, nil, err
+	}
+	return s, hangUp, nil
+}
+
+var errHandshakeTimeout = fmt.Errorf("raftremote: the handshake has taken longer than %v", handshakeTimeout)
+
+// client makes gRPC's side of a connection that is there. gRPC gets no second one: this package dials.
+func (l *line) client(conn net.Conn) (*grpc.ClientConn, error) {
+	cfg := &l.peer.links.cfg
+	var once sync.Once
+	return grpc.NewClient("passthrough:///"+l.peer.address,
+		grpc.WithTransportCredentials(cfg.creds),
+		grpc.WithContextDialer(func(context.Context, string) (given net.Conn, err error) {
+			err = errDialedOnce
+			once.Do(func() { given, err = conn, nil })
+			return given, err
+		}),
+		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0),
+		grpc.WithDefaultCallOptions(
+			grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(cfg.frameBytesMax()), grpc.MaxCallSendMsgSize(1<<30)),
+	)
+}
+
+var errDialedOnce = errors.New("raftremote: the connection is lost")
+
+// greet passes the handshake, as the one who has dialed.
+func (l *line) greet(ctx context.Context, client *grpc.ClientConn, conn *meteredConn, sever func()) (*stream, error) {
+	links := l.peer.links
+	client.Connect()
+	raw, err := client.NewStream(ctx, &exchange, linkMethod)
+	if err != nil {
+		return nil, fmt.Errorf("raftremote: dialing %s: %w", l.peer.address, err)
+	}
+	s := newStream(links, raw, true)
+	s.sever, s.progress = sever, conn
+	if _, err := s.transmit(&frame{hello: links.hello(l.peer.address, l.bulk)}); err != nil {
+		return nil, fmt.Errorf("raftremote: saying hello to %s: %w", l.peer.address, err)
+	}
+	var f frame
+	if _, err := s.receive(&f); err != nil {
+		return nil, fmt.Errorf("raftremote: waiting for the hello of %s: %w", l.peer.address, err)
+	}
+	switch {
+	case f.refused != nil:
+		return nil, &refusedError{*f.refused, false}
+	case f.hello == nil:
+		return nil, fmt.Errorf("raftremote: waiting for the hello of %s: %w: it says something else", l.peer.address, errMalformed)
+	case f.goAway != nil && f.goAway.code == goAwayDuplicate:
+		return nil, errDuplicate
+	case f.goAway != nil:
+		return nil, errGoAway
+	}
+	s.hello, s.established = f.hello, links.now()
+	refused := links.judge(s.hello, identityOf(raw.Context()))
+	if refused == nil && s.hello.address != l.peer.address {
+		refused = refuse(refusedAddress, "%s was dialed as %q, and is to be called %q, as it calls itself: see the addresses of the members",
+			s.hello.system, l.peer.address, s.hello.address)
+	}
+	if refused == nil && (s.hello.version < linkVersionMin || s.hello.version > linkVersionMax) {
+		refused = refuse(refusedVersion, "%s answers in version %d of the protocol, which was not offered", s.hello.system, s.hello.version)
+	}
+	if refused != nil {
+		err = &refusedError{*refused, true}
+	} else {
+		err = links.accepts(s)
+	}
+	if err != nil {
+		s.part(err)
+		return nil, err
+	}
+	return s, nil
+}
+
+// part tells the peer why there will be no link, and gives it the time to hear it: until it ends the stream.
+func (s *stream) part(reason error) {
+	var refused *refusedError
+	last := &frame{}
+	switch {
+	case errors.As(reason, &refused):
+		last.refused = &refused.refusal
+	case errors.Is(reason, errDuplicate):
+		last.goAway = &goAway{code: goAwayDuplicate, reason: reason.Error()}
+	default:
+		last.goAway = &goAway{code: goAwayStopping, reason: reason.Error()}
+	}
+	if _, err := s.transmit(last); err == nil {
+		var f frame
+		for err == nil {
+			_, err = s.receive(&f)
+		}
+	}
+}

@@ -1,0 +1,292 @@
+package raftremote
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"example.com/raftactor/node"
+)
+
+// A line is one of the two connections to a peer, with all that waits for it. It is in one of these states:
+//
+//	idle    nobody needs it
+//	dialing it is being made; what is sent waits
+//	up      there is a stream
+//	down    it could not be made, or the peer has fallen silent: what is sent is lost at once, and is made again and again
+//
+// Both sides may dial. If both do at once, the stream stays that the system with the smaller name has dialed.
+type line struct {
+	peer *peer
+	bulk bool
+
+	mu    sync.Mutex
+	queue queue        // guarded by mu
+	open  openForwards // guarded by mu
+	// stream is the one that is written to. retired are those that another took the place of, and that are read to
+	// their end. Guarded by mu.
+	stream  *stream
+	retired []*stream
+	// down: see above. dialing: a goroutine is at it. closed: for good. Guarded by mu.
+	down, dialing, closed bool
+	// epoch grows with each stream that is lost, life is the peer's. Guarded by mu.
+	epoch, life uint64
+	// wantedUntil is the moment until which somebody needs it who has sent something. Guarded by mu.
+	wantedUntil int64
+}
+
+const (
+	// Who has sent something may do so again.
+	controlWantedFor = 10 * time.Second
+	bulkWantedFor    = 5 * time.Second
+	// A stream that nobody needs here is closed by the one who has dialed it.
+	idleFor = 30 * time.Second
+	// What was replaced has its last words read for so long.
+	retiredFor = 500 * time.Millisecond
+	// Requests are forgotten that have not been answered for so long: nobody waits for them.
+	forwardsFor = time.Minute
+)
+
+func (l *line) init(p *peer, bulk bool) {
+	l.peer, l.bulk = p, bulk
+	l.queue = queue{bytesMax: p.links.cfg.queueBytesMax, drops: &p.links.metrics.drops}
+	l.open.bytesMax = 4 * p.links.cfg.queueBytesMax
+}
+
+// send takes an envelope, or loses it: it does not wait. False: the line has been closed, the envelope is untouched.
+func (l *line) send(m *member, to node.ID, e *node.PeerEnvelope) bool {
+	now := l.peer.links.now()
+	wanted := controlWantedFor
+	if l.bulk {
+		wanted = bulkWantedFor
+	}
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return false
+	}
+	l.wantedUntil = now + int64(wanted)
+	if l.down && l.stream == nil {
+		l.queue.refuse(m, to, e, now)
+	} else {
+		l.queue.put(m, to, e, now)
+	}
+	s, dial := l.stream, l.mustDial()
+	lost := l.queue.takeLost()
+	l.mu.Unlock()
+	lost.settle()
+	if s != nil {
+		s.poke()
+	}
+	if dial {
+		l.startDialing()
+	}
+	return true
+}
+
+// isUp tells whether there is a stream.
+func (l *line) isUp() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stream != nil
+}
+
+// isWanted tells whether somebody here needs it. It is called with mu held.
+func (l *line) isWanted(now int64) bool {
+	return now < l.wantedUntil || !l.bulk && l.peer.placed.Load() > 0
+}
+
+// isIdle tells whether nothing would be missed. It is called with mu held.
+func (l *line) isIdle(now int64) bool {
+	return l.stream == nil && !l.dialing && len(l.retired) == 0 && !l.isWanted(now) && l.queue.isEmpty()
+}
+
+// ensure has the line made, if there is none.
+func (l *line) ensure() {
+	l.mu.Lock()
+	dial := l.mustDial()
+	l.mu.Unlock()
+	if dial {
+		l.startDialing()
+	}
+}
+
+// mustDial tells whether the caller must start to dial, once it has given mu back.
+func (l *line) mustDial() bool {
+	if l.stream != nil || l.dialing || l.closed {
+		return false
+	}
+	l.dialing = true
+	return true
+}
+
+func (l *line) startDialing() {
+	if !l.peer.links.spawn(l.dialAgainAndAgain) {
+		l.close()
+	}
+}
+
+// losing does something under the lock, and then tells the members what was lost by it.
+func (l *line) losing(do func()) {
+	l.mu.Lock()
+	do()
+	lost := l.queue.takeLost()
+	l.mu.Unlock()
+	lost.settle()
+}
+
+// forget forgets what a member has sent.
+func (l *line) forget(m *member) {
+	l.losing(func() { l.queue.forget(m, forever) })
+}
+
+// close ends the line for good. What waits is lost, and nobody is told.
+func (l *line) close() {
+	l.mu.Lock()
+	l.closed = true
+	streams := append([]*stream(nil), l.retired...)
+	if l.stream != nil {
+		streams = append(streams, l.stream)
+	}
+	l.mu.Unlock()
+	for _, s := range streams {
+		s.close(errStopped)
+	}
+}
+
+// Why streams end.
+var (
+	errStopped   = errors.New("raftremote: the links have stopped")
+	errSilent    = errors.New("raftremote: nothing was heard for longer than PeerTimeout")
+	errStuck     = errors.New("raftremote: the peer has taken nothing for longer than PeerTimeout")
+	errIdle      = errors.New("raftremote: nobody needs the link")
+	errDuplicate = errors.New("raftremote: there is another link between the two, which stays")
+	errGoAway    = errors.New("raftremote: the peer ends the link")
+)
+
+// install makes a stream the one that is written to. errDuplicate: another one stays. It is called with the lock of the
+// links held, which sees that one name is one system.
+func (l *line) install(s *stream) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return errStopped
+	}
+	if before := l.stream; before != nil {
+		if !s.outlasts(before) {
+			return errDuplicate
+		}
+		before.retire(goAwayDuplicate)
+		l.retired = append(l.retired, before)
+	}
+	if l.life != s.hello.life { // what was meant for an earlier life
+		if l.life != 0 {
+			l.queue.drop()
+		}
+		l.life = s.hello.life
+		l.open.clear()
+		l.epoch++
+	}
+	l.stream, l.down = s, false
+	l.queue.hopeAgain()
+	s.epoch = l.epoch
+	return nil
+}
+
+// ended takes note that a stream has ended.
+func (l *line) ended(s *stream, reason error) {
+	lost, dial := false, false
+	now := l.peer.links.now()
+	silent := errors.Is(reason, errSilent) || errors.Is(reason, errStuck)
+	l.losing(func() {
+		for k, r := range l.retired {
+			if r == s {
+				l.retired = append(l.retired[:k:k], l.retired[k+1:]...)
+				return
+			}
+		}
+		if l.stream != s {
+			return
+		}
+		lost = true
+		l.stream = nil
+		l.epoch++
+		l.open.clear()
+		if !l.closed {
+			l.queue.tellAll()
+		}
+		if silent || l.closed || !l.isWanted(now) {
+			l.down = silent
+			l.queue.drop()
+		}
+		dial = l.isWanted(now) && l.mustDial()
+	})
+	if !lost {
+		return
+	}
+	l.peer.links.metrics.lost.Add(1)
+	l.peer.links.logger.Debug("link lost", "address", l.peer.address, "bulk", l.bulk, "error", reason)
+	if !l.bulk && (silent || !dial) && !errors.Is(reason, errIdle) && !errors.Is(reason, errStopped) {
+		l.peer.missed(reason)
+	}
+	if dial {
+		l.startDialing()
+	}
+}
+
+// failed takes note that the line could not be made, and tells whether to try again.
+func (l *line) failed(reason error) (again bool) {
+	now := l.peer.links.now()
+	missed := false
+	l.losing(func() {
+		if l.stream != nil || l.closed || !l.isWanted(now) {
+			l.dialing = false
+			if l.stream == nil {
+				l.queue.drop()
+			}
+			return
+		}
+		again = true
+		if errors.Is(reason, errDuplicate) {
+			return
+		}
+		missed = !l.down
+		l.down = true
+		l.queue.drop()
+	})
+	if missed && !l.bulk {
+		l.peer.missed(reason)
+	}
+	return again
+}
+
+// watch looks after the line. judge: a silence counts.
+func (l *line) watch(now int64, judge bool) {
+	timeout := int64(l.peer.links.cfg.peerTimeout)
+	l.losing(func() {
+		l.open.forgetBefore(now - int64(forwardsFor))
+		l.queue.forget(nil, now-int64(forwardsFor))
+	})
+	l.mu.Lock()
+	s, retired := l.stream, append([]*stream(nil), l.retired...)
+	idle := s != nil && s.dialed && !l.isWanted(now) && now-s.used.Load() > int64(idleFor)
+	dial := l.isWanted(now) && l.mustDial()
+	l.mu.Unlock()
+	if dial {
+		l.startDialing()
+	}
+	for _, r := range retired {
+		if now-r.retiredAt.Load() > int64(retiredFor) {
+			r.close(errDuplicate)
+		}
+	}
+	switch {
+	case s == nil || !judge:
+	case now-s.heardAt() > timeout:
+		s.close(errSilent)
+	case s.isStuck(now, timeout):
+		s.close(errStuck)
+	case idle:
+		s.close(errIdle)
+	}
+}

@@ -1,0 +1,147 @@
+package raftremote
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A messageStream is either end of a stream of gRPC.
+type messageStream interface {
+	SendMsg(m any) error
+	RecvMsg(m any) error
+}
+
+// A stream is a connection to a peer that has passed the handshake. One goroutine reads from it, another writes to it.
+type stream struct {
+	links *links
+	line  *line
+	raw   messageStream
+	// dialed: by this system. hello is what the peer has said of itself.
+	dialed bool
+	hello  *hello
+	// began is when the stream did, established when the handshake was over.
+	began, established int64
+	// epoch is the line's while this is its stream.
+	epoch uint64
+	// sever cuts the connection. Nil: that is done by who serves it, when done ends.
+	sever func()
+	// progress counts the bytes that the connection has read and written. Nil: nobody knows.
+	progress *meteredConn
+
+	// wake has the writer look for work, done ends both.
+	wake chan struct{}
+	done chan struct{}
+	once sync.Once
+	err  error // set before done ends
+
+	// heard is when the last frame came, used when the last came or went that had anything in it, sending since when the
+	// writer has been waiting for the connection to take a frame. Zero: it is not.
+	heard, used, sending atomic.Int64
+	// pong is the number of the ping that is to be answered, or zero.
+	pong atomic.Uint64
+	// parting is the last word, if another stream has taken the place of this one at retiredAt.
+	parting   atomic.Uint32
+	retiredAt atomic.Int64
+
+	lateness lateness // owned by the reader
+	writing  writing  // owned by the writer
+	pinged   atomic.Int64
+}
+
+func newStream(l *links, raw messageStream, dialed bool) *stream {
+	s := &stream{
+		links: l, raw: raw, dialed: dialed, began: l.now(),
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	s.heard.Store(s.began)
+	s.used.Store(s.began)
+	return s
+}
+
+// poke wakes the writer.
+func (s *stream) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close ends the stream. Only the first reason counts.
+func (s *stream) close(reason error) {
+	s.once.Do(func() {
+		s.err = reason
+		close(s.done)
+		if s.sever != nil {
+			s.sever()
+		}
+		if s.line != nil {
+			s.line.ended(s, reason)
+		}
+	})
+}
+
+// retire has the writer say the last word. The stream is read until the peer ends it.
+func (s *stream) retire(code goAwayCode) {
+	s.retiredAt.Store(s.links.now())
+	s.parting.Store(uint32(code))
+	s.poke()
+}
+
+// outlasts tells whether this stream, which is new, takes the place of another between the same two systems. Both sides
+// come to the same answer: who dials has no stream, so the one that the same side has dialed before is lost, and so is one
+// that is older than a handshake can take. Otherwise both have dialed at once.
+func (s *stream) outlasts(before *stream) bool {
+	if s.dialed == before.dialed || s.hello.life != before.hello.life {
+		return true
+	}
+	if s.links.now()-before.established > int64(2*handshakeTimeout) {
+		return true
+	}
+	return s.dialed == (s.links.cfg.system < s.hello.system)
+}
+
+// heardAt is when the peer was heard from last.
+func (s *stream) heardAt() int64 {
+	if s.progress != nil {
+		return max(s.heard.Load(), s.progress.readAt.Load())
+	}
+	return s.heard.Load()
+}
+
+// isStuck tells whether the connection has taken nothing for so long.
+func (s *stream) isStuck(now, timeout int64) bool {
+	since := s.sending.Load()
+	if since == 0 {
+		return false
+	}
+	if s.progress != nil {
+		since = max(since, s.progress.wroteAt.Load())
+	}
+	return now-since > timeout
+}
+
+// lateness tells how much later a frame came than it could have. The clocks of both systems run apart slowly, so what
+// counts as the earliest is that of the last minutes.
+type lateness struct {
+	// earliest is the least difference between the clocks in this window and in the one before. The window ends at until.
+	earliest, before int64
+	until            int64
+	started          bool
+}
+
+const latenessWindow = int64(time.Minute)
+
+// of is the lateness of a frame that was sent and has arrived, in nanoseconds of either clock.
+func (l *lateness) of(sent, arrived int64) int64 {
+	apart := arrived - sent
+	switch {
+	case !l.started:
+		*l = lateness{earliest: apart, before: apart, until: arrived + latenessWindow, started: true}
+	case arrived > l.until:
+		l.before, l.earliest, l.until = l.earliest, apart, arrived+latenessWindow
+	default:
+		l.earliest = min(l.earliest, apart)
+	}
+	return apart - min(l.earliest, l.before)
+}
