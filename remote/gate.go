@@ -198,10 +198,8 @@ func (g *gate) bounce(target *actor.PID, message any, sender *actor.PID, reason 
 		g.remote.system.Root.Send(sender, &actor.DeadLetterResponse{Target: target})
 		return
 	}
-	letter := &actor.DeadLetterEvent{PID: target, Message: &Undelivered{Type: typeName(message), Reason: string(reason)}}
-	if !g.remote.news.post(letter) {
-		g.remote.counters.drop(gateEvent)
-	}
+	event := &actor.DeadLetterEvent{PID: target, Message: &Undelivered{Type: typeName(message), Reason: string(reason)}}
+	g.remote.dead.post(event)
 }
 
 func typeName(message any) string {

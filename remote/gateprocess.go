@@ -32,11 +32,11 @@ func (p *proxy) SendUserMessage(pid *actor.PID, envelope any) {
 		p.gate.bounce(pid, message, sender, gateMessage)
 		return
 	}
-	i := &item{target: pid, header: header, body: body, custom: wrapped, sender: sender, bytes: itemOverhead}
+	i := &letter{target: pid, header: header, body: body, custom: wrapped, sender: sender, bytes: letterOverhead}
 	if !custom {
 		i.bytes += proto.Size(body)
 	}
-	if i.bytes > p.gate.remote.cfg.frameBytesMax()-itemOverhead {
+	if i.bytes > p.gate.remote.cfg.frameBytesMax()-letterOverhead {
 		p.gate.bounce(pid, message, sender, gateLarge)
 		return
 	}
@@ -61,7 +61,7 @@ func (p *proxy) permitAnswers(message any, sender *actor.PID) {
 
 // SendSystemMessage implements [actor.Process]. Only watches and what becomes of them go to others.
 func (p *proxy) SendSystemMessage(pid *actor.PID, message any) {
-	i := &item{target: pid, bytes: itemOverhead, system: true}
+	i := &letter{target: pid, bytes: letterOverhead, system: true}
 	switch m := message.(type) {
 	case *actor.Watch:
 		i.body, i.watch = m, watchKey{m.GetWatcher().GetId(), pid.GetId()}
@@ -79,8 +79,8 @@ func (p *proxy) SendSystemMessage(pid *actor.PID, message any) {
 // Stop implements [actor.Process]. Others cannot be stopped from here.
 func (p *proxy) Stop(pid *actor.PID) { p.SendSystemMessage(pid, &actor.Stop{}) }
 
-// post puts an item into the outbox of its address, or says that it will not arrive.
-func (p *proxy) post(i *item) {
+// post puts a letter into the outbox of its address, or says that it will not arrive.
+func (p *proxy) post(i *letter) {
 	for {
 		o, reason := p.gate.outboxFor(p.address)
 		if o != nil {
@@ -96,8 +96,8 @@ func (p *proxy) post(i *item) {
 	}
 }
 
-// lose says that an item has certainly not left.
-func (g *gate) lose(address string, i *item, reason gateReason) {
+// lose says that a letter has certainly not left.
+func (g *gate) lose(address string, i *letter, reason gateReason) {
 	switch i.body.(type) {
 	case *actor.Watch:
 		g.remote.counters.drop(reason)
@@ -112,12 +112,12 @@ func (g *gate) lose(address string, i *item, reason gateReason) {
 	}
 }
 
-// itemOverhead is roughly what a message takes beside its body, on the wire and here.
-const itemOverhead = 256
+// letterOverhead is roughly what a message takes beside its body, on the wire and here.
+const letterOverhead = 256
 
-// An item is a message on its way out. Proto.Actor takes it for one that is encoded in a form of its own, and so says when
+// A letter is a message on its way out. Proto.Actor takes it for one that is encoded in a form of its own, and so says when
 // it takes it.
-type item struct {
+type letter struct {
 	target *actor.PID
 	header actor.ReadonlyMessageHeader
 	body   proto.Message
@@ -129,16 +129,16 @@ type item struct {
 	state  atomic.Int32
 }
 
-// States of an item.
+// States of a letter.
 const (
-	itemWaits int32 = iota
-	itemTaken       // by Proto.Actor, which sends it or has sent it
-	itemLost        // it will not be sent, and whoever sent it has been told
+	letterWaits int32 = iota
+	letterTaken       // by Proto.Actor, which sends it or has sent it
+	letterLost        // it will not be sent, and whoever sent it has been told
 )
 
 var errGivenUp = errors.New("raftremote: the connection has ended")
 
-func (i *item) message() any {
+func (i *letter) message() any {
 	if i.custom != nil {
 		return i.custom
 	}
@@ -146,8 +146,8 @@ func (i *item) message() any {
 }
 
 // Serialize implements [remote.RootSerializable].
-func (i *item) Serialize() (remote.RootSerialized, error) {
-	if !i.state.CompareAndSwap(itemWaits, itemTaken) {
+func (i *letter) Serialize() (remote.RootSerialized, error) {
+	if !i.state.CompareAndSwap(letterWaits, letterTaken) {
 		return nil, errGivenUp
 	}
 	if i.custom != nil {
@@ -157,13 +157,13 @@ func (i *item) Serialize() (remote.RootSerialized, error) {
 }
 
 // Deserialize implements [remote.RootSerialized].
-func (i *item) Deserialize() (remote.RootSerializable, error) { return i, nil }
+func (i *letter) Deserialize() (remote.RootSerializable, error) { return i, nil }
 
 // ProtoReflect implements [proto.Message]: it is that of the message.
-func (i *item) ProtoReflect() protoreflect.Message { return i.body.ProtoReflect() }
+func (i *letter) ProtoReflect() protoreflect.Message { return i.body.ProtoReflect() }
 
 // LogValue keeps the message out of Proto.Actor's logs.
-func (i *item) LogValue() slog.Value { return slog.StringValue(typeName(i.message())) }
+func (i *letter) LogValue() slog.Value { return slog.StringValue(typeName(i.message())) }
 
 // IgnoreDeadLetterLogging keeps it out of Proto.Actor's logs.
-func (*item) IgnoreDeadLetterLogging() {}
+func (*letter) IgnoreDeadLetterLogging() {}

@@ -48,7 +48,6 @@ const (
 	gateLarge       gateReason = "large"
 	gateSystems     gateReason = "systems" // too many
 	gateStopped     gateReason = "stopped"
-	gateEvent       gateReason = "event" // nobody has taken the events before
 )
 
 // counters count what is refused and dropped, and say so to the actor system's meter provider, if there is one. They are
@@ -81,11 +80,10 @@ type observations struct{ connections, queueBytes, systems int64 }
 
 // register makes the instruments. Those that are observed call read on the collector's goroutine.
 func (c *counters) register(system *actor.ActorSystem, read func() observations) error {
-	provider := system.Config.MetricsProvider
-	if provider == nil {
+	meter := meterOf(system)
+	if meter == nil {
 		return nil
 	}
-	meter := provider.Meter("example.com/raftactor")
 	refused, err1 := meter.Int64Counter("raftactor.guard.refused", metric.WithUnit("{refusal}"),
 		metric.WithDescription("What came from other systems and was refused, by the reason."))
 	dropped, err2 := meter.Int64Counter("raftactor.gate.dropped", metric.WithUnit("{message}"),
@@ -108,6 +106,14 @@ func (c *counters) register(system *actor.ActorSystem, read func() observations)
 	}, connections, bytes, systems)
 	c.made.Store(&instruments{refused: refused, dropped: dropped, registration: registration})
 	return err
+}
+
+// meterOf is the meter of an actor system, or nil if it has none.
+func meterOf(system *actor.ActorSystem) metric.Meter {
+	if provider := system.Config.MetricsProvider; provider != nil {
+		return provider.Meter("example.com/raftactor")
+	}
+	return nil
 }
 
 // unregister gives the instruments back.

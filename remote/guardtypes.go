@@ -49,12 +49,12 @@ func classOf(name string) *class {
 		return nil
 	}
 	d := t.Descriptor()
-	c := &class{name: d.FullName(), descriptor: d, kind: kindOf(t), flat: isFlat(d)}
+	c := &class{name: d.FullName(), descriptor: d, kind: classKindOf(t), flat: isFlat(d)}
 	known, _ := classes.LoadOrStore(name, c)
 	return known.(*class)
 }
 
-func kindOf(t protoreflect.MessageType) classKind {
+func classKindOf(t protoreflect.MessageType) classKind {
 	switch m := t.Zero().Interface().(type) {
 	case *actor.Watch:
 		return classWatch
@@ -71,11 +71,11 @@ func kindOf(t protoreflect.MessageType) classKind {
 	case remote.RootSerialized:
 		return classNamed // what it does when it arrives is code of the application's
 	default:
-		return kindIn(m.ProtoReflect().Descriptor().ParentFile().Package())
+		return classKindIn(m.ProtoReflect().Descriptor().ParentFile().Package())
 	}
 }
 
-func kindIn(pkg protoreflect.FullName) classKind {
+func classKindIn(pkg protoreflect.FullName) classKind {
 	switch top, _, _ := strings.Cut(string(pkg), "."); top {
 	case "actor", "remote":
 		return classForbidden

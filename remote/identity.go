@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"strings"
 
-	"google.golang.org/grpc/peer"
+	grpcpeer "google.golang.org/grpc/peer"
 )
 
 // An identity is who is at the other end of a connection.
@@ -31,7 +31,7 @@ func identityOf(ctx context.Context) identity {
 
 // connectionOf is what is known of the connection of a stream, or nil if it was made by other credentials than ours.
 func connectionOf(ctx context.Context) *connectionInfo {
-	if p, ok := peer.FromContext(ctx); ok {
+	if p, ok := grpcpeer.FromContext(ctx); ok {
 		info, _ := p.AuthInfo.(*connectionInfo)
 		return info
 	}

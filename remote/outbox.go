@@ -19,8 +19,8 @@ type outbox struct {
 	ended   chan struct{} // a token: Proto.Actor says that its connection has ended
 
 	mu      sync.Mutex
-	queue   []*item               // guarded by mu; not handed to Proto.Actor
-	handed  []*item               // guarded by mu; handed over and not known to have left
+	queue   []*letter             // guarded by mu; not handed to Proto.Actor
+	handed  []*letter             // guarded by mu; handed over and not known to have left
 	bytes   int                   // guarded by mu; of both
 	flying  int                   // guarded by mu; bytes of handed
 	watches map[watchKey]struct{} // guarded by mu; of actors here on actors there
@@ -39,8 +39,8 @@ const (
 	flyingBytesMax = 1 << 20
 	// watchKeysMax is how many watches there may be on actors of one system.
 	watchKeysMax = 64 << 10
-	// systemItemsMax is how many watches and ends of watched actors may wait, whatever else does.
-	systemItemsMax = 64 << 10
+	// systemLettersMax is how many watches and ends of watched actors may wait, whatever else does.
+	systemLettersMax = 64 << 10
 )
 
 func newOutbox(g *gate, address string) *outbox {
@@ -50,8 +50,8 @@ func newOutbox(g *gate, address string) *outbox {
 	}
 }
 
-// post takes an item, or says why not. again: the outbox has been given up.
-func (o *outbox) post(i *item) (reason gateReason, again bool) {
+// post takes a letter, or says why not. again: the outbox has been given up.
+func (o *outbox) post(i *letter) (reason gateReason, again bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -59,7 +59,7 @@ func (o *outbox) post(i *item) (reason gateReason, again bool) {
 		return "", true
 	case o.down:
 		return gateUnreachable, false
-	case i.system && len(o.queue) >= systemItemsMax:
+	case i.system && len(o.queue) >= systemLettersMax:
 		return gateFull, false
 	case !i.system && o.bytes+i.bytes > o.gate.remote.cfg.ClientQueueBytesMax:
 		return gateFull, false
@@ -146,8 +146,8 @@ func (o *outbox) serve(conn *trackedConn) {
 }
 
 var (
-	errLost  = errors.New("the connection has ended")
-	errStuck = errors.New("nothing has left for too long")
+	errLost       = errors.New("the connection has ended")
+	errNoProgress = errors.New("nothing has left for too long")
 )
 
 // pump hands Proto.Actor what waits, as it gets on. used: it has been given something. Without an error the connection is
@@ -173,7 +173,7 @@ func (o *outbox) pump(conn *trackedConn) (used bool, err error) {
 			return used, errLost
 		case now := <-check.C:
 			if idle, stuck := o.check(now); stuck {
-				return used, errStuck
+				return used, errNoProgress
 			} else if idle {
 				return used, nil
 			}
@@ -182,8 +182,8 @@ func (o *outbox) pump(conn *trackedConn) (used bool, err error) {
 }
 
 // next takes what can be handed over out of the queue, or returns nil. As long as the other end has not said that it is
-// there, that is one item, by which Proto.Actor gets to know that there is something to send.
-func (o *outbox) next() *item {
+// there, that is one letter, by which Proto.Actor gets to know that there is something to send.
+func (o *outbox) next() *letter {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.queue) == 0 || !o.open && len(o.handed) > 0 {
@@ -203,8 +203,8 @@ func (o *outbox) next() *item {
 	return i
 }
 
-// hand gives an item to Proto.Actor, whose supervisor of endpoints may have been stopped by somebody: then it panics.
-func (o *outbox) hand(i *item) (err error) {
+// hand gives a letter to Proto.Actor, whose supervisor of endpoints may have been stopped by somebody: then it panics.
+func (o *outbox) hand(i *letter) (err error) {
 	defer func() {
 		if recover() != nil {
 			err = errors.New("Proto.Actor's remoting has been stopped")
@@ -235,7 +235,7 @@ func (o *outbox) fail(reason gateReason) {
 	o.down = true
 	lost := o.queue
 	for _, i := range o.handed {
-		if i.state.CompareAndSwap(itemWaits, itemLost) {
+		if i.state.CompareAndSwap(letterWaits, letterLost) {
 			lost = append(lost, i)
 		}
 	}
@@ -325,7 +325,7 @@ func (o *outbox) sent() {
 	defer o.mu.Unlock()
 	o.used = time.Now()
 	left := 0
-	for left < len(o.handed) && o.handed[left].state.Load() == itemTaken {
+	for left < len(o.handed) && o.handed[left].state.Load() == letterTaken {
 		o.bytes -= o.handed[left].bytes
 		o.flying -= o.handed[left].bytes
 		left++

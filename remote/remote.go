@@ -34,7 +34,7 @@ type Remote struct {
 	gate     *gate
 	reach    *reach
 	counters *counters
-	news     *news
+	dead     outlet // of what could not be sent
 
 	system  *actor.ActorSystem     // written by attach, before anything else can use it
 	running atomic.Pointer[bearer] // nil before it has begun, and after it has been stopped

@@ -62,7 +62,7 @@ func New(cfg Config) (*Remote, error) {
 	r.reach = newReach(r)
 	r.guard = newGuard(r)
 	r.gate = newGate(r)
-	r.news = newNews(r.publish)
+	r.dead.publish = r.publish
 	return r, nil
 }
 
@@ -129,7 +129,7 @@ func (r *Remote) detach() {
 	handlers := r.system.ProcessRegistry.RemoteHandlers
 	r.system.ProcessRegistry.RemoteHandlers = handlers[:len(handlers)-1]
 	r.counters.unregister()
-	r.news.close()
+	r.dead.close()
 }
 
 // vacant is in the place of a remote that could not be started.
@@ -150,7 +150,7 @@ func (r *Remote) begin(address string, proto *remote.Remote) {
 		store: r.cfg.StoreID, life: randomLife(),
 		creds: r.creds, dial: dialHost,
 		queueBytesMax: r.cfg.PeerQueueBytesMax, commandBytesMax: r.cfg.CommandBytesMax, peerTimeout: r.cfg.PeerTimeout,
-		logger: r.logger.Named("link"), publish: r.news.post,
+		logger: r.logger.Named("link"), publish: r.publish, meter: meterOf(r.system),
 	})})
 	r.logger.Info("remoting is running", "address", address, "system", system, "insecure", r.cfg.Insecure)
 }

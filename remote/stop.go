@@ -2,6 +2,7 @@ package raftremote
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -30,7 +31,7 @@ func (r *Remote) Stop(ctx context.Context) error {
 			if attached {
 				r.halt()
 			}
-			r.news.close()
+			r.dead.close()
 		}()
 	}
 	select {
@@ -101,5 +102,12 @@ func (r *Remote) stopEndpoints(ctx context.Context, addresses []string) {
 	}
 }
 
-// publish hands an event to the actor system's handlers.
-func (r *Remote) publish(event any) { r.system.EventStream.Publish(event) }
+// publish hands an event to the actor system's handlers, which are the user's and may block or panic.
+func (r *Remote) publish(event any) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			r.logger.Error("a handler of the event stream has panicked", "event", fmt.Sprintf("%T", event), "reason", reason)
+		}
+	}()
+	r.system.EventStream.Publish(event)
+}
