@@ -28,6 +28,9 @@ func (c *connectionInfo) AuthType() string {
 	return "insecure"
 }
 
+// closeConnection ends the connection at once. The link calls it.
+func (c *connectionInfo) closeConnection() { c.conn.Close() }
+
 // guardedCredentials bound and track the connections that others make here, and tell who is at the other end. For those
 // that are made from here they only do the latter.
 type guardedCredentials struct {

@@ -15,11 +15,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// The methods that are served, apart from those of the link.
-const (
-	methodReceive  = "/remote.Remoting/Receive"
-	methodExchange = "/raftactor.link.v1.Link/Exchange"
-)
+// methodReceive is the method of Proto.Actor's that is served.
+const methodReceive = "/remote.Remoting/Receive"
 
 // helloTime is how long a stream of Proto.Actor's may be silent at first.
 const helloTime = 5 * time.Second
@@ -53,7 +50,7 @@ func (g *guard) unary(ctx context.Context, _ any, info *grpc.UnaryServerInfo, _ 
 // unknown serves the link, which Proto.Actor's server does not know.
 func (g *guard) unknown(srv any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
-	if method != methodExchange {
+	if method != linkMethod {
 		return g.refuse(stream.Context(), reasonMethod, fmt.Errorf("unknown method %q", method))
 	}
 	b := g.remote.running.Load()
@@ -68,7 +65,7 @@ func (g *guard) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServe
 	ctx := stream.Context()
 	markUsed(ctx)
 	defer func() {
-		if reason := recover(); reason != nil {
+		if reason := recover(); reason != nil { // gRPC does not recover
 			err = g.refuse(ctx, reasonPanic, fmt.Errorf("%v\n%s", reason, debug.Stack()))
 		}
 	}()
@@ -214,7 +211,6 @@ func (g *guard) disconnect(address string) {
 	}
 }
 
-// deliverable tells whether a message is one for remoting at all.
 var errNoSystem = errors.New("it announces no address")
 
 // check says why a stream may not speak for an address.
