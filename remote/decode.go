@@ -18,8 +18,8 @@ func decodeFrame(data []byte, f *frame) error {
 		return malformed("frame", "%d envelopes and %d answers do not fit into %d bytes", envelopes, answers, len(data))
 	}
 	slab := make([]node.PeerEnvelope, envelopes)
-	f.envelopes = make([]wireEnvelope, 0, envelopes)
-	f.answers = make([]wireAnswer, 0, answers)
+	f.envelopes = room[wireEnvelope](envelopes)
+	f.answers = room[wireAnswer](answers)
 	r := fieldReader{message: "frame", data: data}
 	for r.next() {
 		switch r.field {
@@ -54,6 +54,14 @@ func decodeFrame(data []byte, f *frame) error {
 		}
 	}
 	return r.err
+}
+
+// room is an empty slice that n elements fit into. For none it is nil.
+func room[T any](n int) []T {
+	if n == 0 {
+		return nil
+	}
+	return make([]T, 0, n)
 }
 
 func decodeHello(data []byte, h *hello) error {
@@ -126,8 +134,8 @@ func decodeEnvelope(data []byte, f *frame, n int) error {
 	if requests > len(data)/numberedBytesMin {
 		return malformed("envelope", "%d requests do not fit into %d bytes", requests, len(data))
 	}
-	e.Messages = make([]node.Message, 0, messages)
-	w.requests = make([]wireRequest, 0, requests)
+	e.Messages = room[node.Message](messages)
+	w.requests = room[wireRequest](requests)
 	r := fieldReader{message: "envelope", data: data}
 	for r.next() {
 		switch r.field {

@@ -134,7 +134,7 @@ func decodeEntries(data []byte, m *node.AppendEntries) error {
 		index++
 		e := &m.Entries[n]
 		e.Index, e.Term, e.Kind = index, term, node.EntryCommand
-		if err := decodeEntry(r.bytes, e); err != nil {
+		if err := decodeEntry(r.raw(), e); err != nil {
 			return err
 		}
 		term = e.Term
@@ -143,8 +143,13 @@ func decodeEntries(data []byte, m *node.AppendEntries) error {
 	return r.err
 }
 
-// decodeEntry reads what differs from the entry before.
+// decodeEntry reads what differs from the entry before: most often that is nothing but short data.
 func decodeEntry(data []byte, e *node.Entry) error {
+	const dataTag = byte(entryData)<<3 | byte(protowire.BytesType)
+	if n := len(data); n > 2 && n < 2+1<<7 && data[0] == dataTag && int(data[1]) == n-2 {
+		e.Data = data[2:n:n]
+		return nil
+	}
 	r := fieldReader{message: "entry", data: data}
 	for r.next() {
 		switch r.field {

@@ -25,15 +25,15 @@ func appendKind(b []byte, m node.Message) []byte {
 	case *node.PreVote:
 		return appendUints(b, kindPreVote, m.Round, uint64(m.CampaignTerm), uint64(m.LastIndex), uint64(m.LastTerm))
 	case *node.PreVoteReply:
-		return appendUints(b, kindPreVoteReply, m.Round, flag(m.Granted))
+		return appendUints(b, kindPreVoteReply, m.Round, bit(m.Granted))
 	case *node.RequestVote:
 		return appendUints(b, kindRequestVote, uint64(m.LastIndex), uint64(m.LastTerm), m.Transfer)
 	case *node.RequestVoteReply:
-		return appendUints(b, kindRequestVoteReply, flag(m.Granted))
+		return appendUints(b, kindRequestVoteReply, bit(m.Granted))
 	case *node.AppendEntries:
 		return appendAppendEntries(b, m)
 	case *node.AppendEntriesReply:
-		return appendUints(b, kindAppendEntriesReply, flag(m.Success), uint64(m.Match), uint64(m.Rejected),
+		return appendUints(b, kindAppendEntriesReply, bit(m.Success), uint64(m.Match), uint64(m.Rejected),
 			uint64(m.HintIndex), uint64(m.HintTerm), uint64(m.Commit))
 	case *node.Heartbeat:
 		return appendUints(b, kindHeartbeat, m.Round, uint64(m.Commit))
@@ -80,16 +80,28 @@ func appendAppendEntries(b []byte, m *node.AppendEntries) []byte {
 	return end(b, start)
 }
 
-// appendEntry appends an entry that comes after one of a term. Its index is implied.
+// appendEntry appends an entry that comes after one of a term. Its index is implied. Entries are many, so their length is
+// reckoned beforehand.
 func appendEntry(b []byte, e *node.Entry, term node.Term) []byte {
-	b, start := begin(b, appendEntries)
+	kind := uint64(e.Kind - node.EntryCommand)
+	length := 0
+	if e.Term != term {
+		length += 1 + protowire.SizeVarint(uint64(e.Term))
+	}
+	if kind != 0 {
+		length += 1 + protowire.SizeVarint(kind)
+	}
+	if len(e.Data) != 0 {
+		length += 1 + protowire.SizeBytes(len(e.Data))
+	}
+	b = protowire.AppendTag(b, appendEntries, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(length))
 	if e.Term != term {
 		b = protowire.AppendTag(b, entryTerm, protowire.VarintType)
 		b = protowire.AppendVarint(b, uint64(e.Term))
 	}
-	b = appendUint(b, entryKind, uint64(e.Kind-node.EntryCommand))
-	b = appendBytes(b, entryData, e.Data)
-	return end(b, start)
+	b = appendUint(b, entryKind, kind)
+	return appendBytes(b, entryData, e.Data)
 }
 
 func appendInstallSnapshot(b []byte, m *node.InstallSnapshot) []byte {
@@ -144,10 +156,10 @@ func appendFixed(b []byte, field protowire.Number, v uint64) []byte {
 }
 
 func appendBool(b []byte, field protowire.Number, v bool) []byte {
-	return appendUint(b, field, flag(v))
+	return appendUint(b, field, bit(v))
 }
 
-func flag(v bool) uint64 {
+func bit(v bool) uint64 {
 	if v {
 		return 1
 	}

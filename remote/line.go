@@ -2,6 +2,7 @@ package raftremote
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -144,7 +145,7 @@ func (l *line) forget(m *member) {
 func (l *line) close() {
 	l.mu.Lock()
 	l.closed = true
-	streams := append([]*stream(nil), l.retired...)
+	streams := slices.Clone(l.retired)
 	if l.stream != nil {
 		streams = append(streams, l.stream)
 	}
@@ -164,7 +165,8 @@ var (
 	errGoAway    = errors.New("raftremote: the peer ends the link")
 )
 
-// install makes a stream the one that is written to. errDuplicate: another one stays. It is called with the lock of the
+// install makes a stream the one that is written to, or if another one stays, has it read to its end; errDuplicate: that is
+// needless, since the peer has not got to know it. It is called with the lock of the
 // links held, which sees that one name is one system.
 func (l *line) install(s *stream) error {
 	l.mu.Lock()
@@ -173,11 +175,17 @@ func (l *line) install(s *stream) error {
 		return errStopped
 	}
 	if before := l.stream; before != nil {
-		if !s.outlasts(before) {
+		switch {
+		case s.outlasts(before):
+			l.retire(before)
+		case s.dialed:
 			return errDuplicate
+		default: // the peer may have sent something on it already
+			s.epoch = l.epoch
+			s.retire()
+			l.retired = append(l.retired, s)
+			return nil
 		}
-		before.retire(goAwayDuplicate)
-		l.retired = append(l.retired, before)
 	}
 	if l.life != s.hello.life { // what was meant for an earlier life
 		if l.life != 0 {
@@ -193,6 +201,22 @@ func (l *line) install(s *stream) error {
 	return nil
 }
 
+// retire has a stream ended that another takes the place of. It is called with mu held.
+func (l *line) retire(s *stream) {
+	s.retire()
+	l.retired = append(l.retired, s)
+	l.stream = nil
+}
+
+// leftFor takes note that the peer has another stream in place of one, which will be installed here any moment.
+func (l *line) leftFor(s *stream) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stream == s {
+		l.retire(s)
+	}
+}
+
 // ended takes note that a stream has ended.
 func (l *line) ended(s *stream, reason error) {
 	lost, dial := false, false
@@ -201,7 +225,8 @@ func (l *line) ended(s *stream, reason error) {
 	l.losing(func() {
 		for k, r := range l.retired {
 			if r == s {
-				l.retired = append(l.retired[:k:k], l.retired[k+1:]...)
+				l.retired = slices.Delete(l.retired, k, k+1)
+				dial = l.isWanted(now) && l.mustDial()
 				return
 			}
 		}
@@ -222,6 +247,9 @@ func (l *line) ended(s *stream, reason error) {
 		dial = l.isWanted(now) && l.mustDial()
 	})
 	if !lost {
+		if dial {
+			l.startDialing()
+		}
 		return
 	}
 	l.peer.links.metrics.lost.Add(1)
@@ -268,9 +296,9 @@ func (l *line) watch(now int64, judge bool) {
 		l.queue.forget(nil, now-int64(forwardsFor))
 	})
 	l.mu.Lock()
-	s, retired := l.stream, append([]*stream(nil), l.retired...)
+	s, retired := l.stream, slices.Clone(l.retired)
 	idle := s != nil && s.dialed && !l.isWanted(now) && now-s.used.Load() > int64(idleFor)
-	dial := l.isWanted(now) && l.mustDial()
+	dial := l.isWanted(now) && len(l.retired) == 0 && l.mustDial()
 	l.mu.Unlock()
 	if dial {
 		l.startDialing()

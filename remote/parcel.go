@@ -12,6 +12,8 @@ type parcel struct {
 	forwards []outgoingForward
 	// spare are envelopes to be used again.
 	spare []*node.PeerEnvelope
+	// itemMax is the largest item that the peer takes.
+	itemMax int
 	// open are the requests that are on their way.
 	open *openForwards
 }
@@ -73,6 +75,7 @@ func (p *parcel) begin(f *flow) int {
 	} else {
 		e = &node.PeerEnvelope{}
 	}
+	p.wire += itemWire + len(f.key.group)
 	e.Group, e.From, e.To = f.key.group, f.key.from, f.key.to
 	n := len(p.frame.envelopes)
 	if n < cap(p.frame.envelopes) {

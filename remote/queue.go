@@ -129,12 +129,23 @@ func (q *queue) put(m *member, to node.ID, e *node.PeerEnvelope, now int64) {
 		q.add(f, item{forward: forward, at: now, bytes: itemBytes + bytes, wire: itemWire + bytes})
 	}
 	if e.Chunk != nil && !f.hasChunk(e.Chunk) {
-		bytes := len(e.Chunk.Data)
+		bytes := len(e.Chunk.Data) + offerBytes(e.Chunk.Offer)
 		q.add(f, item{chunk: e.Chunk, at: now, bytes: itemBytes + bytes, wire: itemWire + bytes})
 	}
 	if e.Ack != nil {
 		q.add(f, item{ack: e.Ack, at: now, bytes: itemBytes, wire: itemWire, control: true, kind: replacedAck})
 	}
+}
+
+// offerBytes is about what an offer takes in a frame.
+func offerBytes(o *node.InstallSnapshot) (bytes int) {
+	if o == nil {
+		return 0
+	}
+	for k := range o.Meta.Configuration.Members {
+		bytes += itemWire + len(o.Meta.Configuration.Members[k].Address)
+	}
+	return bytes
 }
 
 // refuse loses an envelope: nobody is there. The member is told once.
@@ -289,7 +300,7 @@ func (q *queue) isEmpty() bool { return len(q.ring) == 0 && len(q.answers) == 0 
 func (q *queue) take(p *parcel, limit int, oldest int64) {
 	q.takeAnswers(p, limit/2)
 	for _, f := range q.ring {
-		q.takeControl(p, f, oldest)
+		q.takeControl(p, f, limit, oldest)
 	}
 	q.turn = min(q.turn, max(len(q.ring)-1, 0))
 	for more := len(q.ring) > 0; more; {
@@ -302,7 +313,7 @@ func (q *queue) take(p *parcel, limit int, oldest int64) {
 					break
 				}
 				q.pop(p, f, oldest)
-				q.takeControl(p, f, oldest)
+				q.takeControl(p, f, limit, oldest)
 				more = true
 			}
 			q.turn = (q.turn + 1) % len(q.ring)
@@ -325,8 +336,8 @@ func (q *queue) takeAnswers(p *parcel, limit int) {
 }
 
 // takeControl takes what stands in front of a flow and is small.
-func (q *queue) takeControl(p *parcel, f *flow, oldest int64) {
-	for f.head < len(f.items) && (f.items[f.head].control || f.items[f.head].dead) {
+func (q *queue) takeControl(p *parcel, f *flow, limit int, oldest int64) {
+	for f.head < len(f.items) && p.wire < 2*limit && (f.items[f.head].control || f.items[f.head].dead) {
 		q.pop(p, f, oldest)
 	}
 }
@@ -347,6 +358,10 @@ func (q *queue) pop(p *parcel, f *flow, oldest int64) {
 	q.bytes -= i.bytes
 	if i.at < oldest && i.chunk == nil && i.ack == nil {
 		q.reject(f, &i, dropStale)
+		return
+	}
+	if i.wire > p.itemMax {
+		q.reject(f, &i, dropTooLarge)
 		return
 	}
 	p.add(f, &i)

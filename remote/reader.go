@@ -11,23 +11,27 @@ import (
 
 // A fieldReader goes through the fields of one encoded message. What it gives out aliases the data. After the first error
 // there are no more fields, and the rest of what it gives out is zero.
+//
+// While it reads it changes numbers only: pointers cost more to change while garbage is being collected.
 type fieldReader struct {
 	// message is what is read, for errors.
 	message string
 	data    []byte
-	err     error
+	// at is how far it has read.
+	at  int
+	err error
 
-	// Of the field that next has found: its number, its type, and its value, in bytes if it has a length and otherwise in
-	// value.
-	field protowire.Number
-	kind  protowire.Type
-	value uint64
-	bytes []byte
+	// Of the field that next has found: its number, its type, and its value, as a number or, if it has a length, from begins
+	// to at.
+	field  protowire.Number
+	kind   protowire.Type
+	value  uint64
+	begins int
 }
 
 // next goes on to the next field, and is false at the end or after an error.
 func (r *fieldReader) next() bool {
-	if len(r.data) == 0 || r.err != nil {
+	if r.at >= len(r.data) || r.err != nil {
 		return false
 	}
 	tag, ok := r.varint()
@@ -37,44 +41,46 @@ func (r *fieldReader) next() bool {
 	}
 	r.field, r.kind = protowire.Number(tag>>3), protowire.Type(tag&7)
 	switch r.kind {
+	case protowire.BytesType:
+		length, ok := r.varint()
+		if !ok || length > uint64(len(r.data)-r.at) {
+			return r.fail("the length goes beyond the end")
+		}
+		r.begins = r.at
+		r.at += int(length)
 	case protowire.VarintType:
 		if r.value, ok = r.varint(); !ok {
 			return r.fail("the number is cut off, or too large")
 		}
-	case protowire.BytesType:
-		length, ok := r.varint()
-		if !ok || length > uint64(len(r.data)) {
-			return r.fail("the length goes beyond the end")
-		}
-		r.bytes, r.data = r.data[:length:length], r.data[length:]
 	case protowire.Fixed64Type:
-		if len(r.data) < 8 {
+		if len(r.data)-r.at < 8 {
 			return r.fail("the number is cut off")
 		}
-		r.value, r.data = binary.LittleEndian.Uint64(r.data), r.data[8:]
+		r.value = binary.LittleEndian.Uint64(r.data[r.at:])
+		r.at += 8
 	case protowire.Fixed32Type:
-		if len(r.data) < 4 {
+		if len(r.data)-r.at < 4 {
 			return r.fail("the number is cut off")
 		}
-		r.value, r.data = uint64(binary.LittleEndian.Uint32(r.data)), r.data[4:]
+		r.value = uint64(binary.LittleEndian.Uint32(r.data[r.at:]))
+		r.at += 4
 	default: // groups, which proto3 has not
 		return r.fail("wire type %d is not known", r.kind)
 	}
 	return true
 }
 
-// varint takes a number off the data.
+// varint reads on by a number.
 func (r *fieldReader) varint() (uint64, bool) {
-	if len(r.data) > 0 && r.data[0] < 0x80 {
-		v := uint64(r.data[0])
-		r.data = r.data[1:]
-		return v, true
+	if r.at < len(r.data) && r.data[r.at] < 0x80 {
+		r.at++
+		return uint64(r.data[r.at-1]), true
 	}
-	v, n := protowire.ConsumeVarint(r.data)
+	v, n := protowire.ConsumeVarint(r.data[r.at:])
 	if n < 0 {
 		return 0, false
 	}
-	r.data = r.data[n:]
+	r.at += n
 	return v, true
 }
 
@@ -134,10 +140,10 @@ func (r *fieldReader) fixed32() uint32 {
 
 // raw is the value of a field that has a length. Empty is nil.
 func (r *fieldReader) raw() []byte {
-	if !r.is(protowire.BytesType) || len(r.bytes) == 0 {
+	if !r.is(protowire.BytesType) || r.begins == r.at {
 		return nil
 	}
-	return r.bytes
+	return r.data[r.begins:r.at:r.at]
 }
 
 // text is the value of a field that is text of at most so many bytes.

@@ -77,6 +77,10 @@ func (s *stream) handle(f *frame) {
 		}
 	}
 	switch {
+	case f.goAway != nil && f.goAway.code == goAwayDuplicate:
+		s.line.leftFor(s)
+		s.heardGoodbye.Store(true)
+		s.partWhenBothHave()
 	case f.goAway != nil:
 		s.close(fmt.Errorf("%w: %s: %s", errGoAway, f.goAway.code, f.goAway.reason))
 	case f.refused != nil:

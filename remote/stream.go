@@ -1,6 +1,7 @@
 package raftremote
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,8 @@ type stream struct {
 	// parting is the last word, if another stream has taken the place of this one at retiredAt.
 	parting   atomic.Uint32
 	retiredAt atomic.Int64
+	// saidGoodbye and heardGoodbye: the last word has been sent, and that of the peer has come.
+	saidGoodbye, heardGoodbye atomic.Bool
 
 	lateness lateness // owned by the reader
 	writing  writing  // owned by the writer
@@ -67,12 +70,13 @@ func (s *stream) poke() {
 	}
 }
 
-// close ends the stream. Only the first reason counts.
+// close ends the stream. Only the first reason counts. What this system has accepted it does not cut where its last words
+// may be on their way still: who has dialed does so.
 func (s *stream) close(reason error) {
 	s.once.Do(func() {
 		s.err = reason
 		close(s.done)
-		if s.sever != nil {
+		if s.sever != nil && (s.dialed || errors.Is(reason, errSilent) || errors.Is(reason, errStuck)) {
 			s.sever()
 		}
 		if s.line != nil {
@@ -81,11 +85,19 @@ func (s *stream) close(reason error) {
 	})
 }
 
-// retire has the writer say the last word. The stream is read until the peer ends it.
-func (s *stream) retire(code goAwayCode) {
+// retire has the writer say the last word. The stream is read until the peer has done the same.
+func (s *stream) retire() {
 	s.retiredAt.Store(s.links.now())
-	s.parting.Store(uint32(code))
+	s.parting.Store(uint32(goAwayDuplicate))
 	s.poke()
+}
+
+// partWhenBothHave ends the stream when both sides have said their last word. The accepting side does, since what it has
+// sent before arrives all the same.
+func (s *stream) partWhenBothHave() {
+	if !s.dialed && s.saidGoodbye.Load() && s.heardGoodbye.Load() {
+		s.close(errDuplicate)
+	}
 }
 
 // outlasts tells whether this stream, which is new, takes the place of another between the same two systems. Both sides

@@ -5,8 +5,10 @@ import "time"
 const (
 	// A frame takes what waits, up to so much. On a connection that is slow it takes less, so that what matters does not
 	// wait for long.
-	frameBytes1MiB   = 1 << 20
-	frameBytesSlow   = 64 << 10
+	frameBytesFull = 1 << 20
+	frameBytesSlow = 64 << 10
+	// frameRest is what a frame has beside the largest item in it, at most.
+	frameRest        = 64 << 10
 	chunkFrameBytes  = 256 << 10
 	pingsPerTimeout  = 5
 	slowPerTimeout   = 8
@@ -25,11 +27,11 @@ type writing struct {
 // write sends what waits for the peer, until the stream ends.
 func (s *stream) write() {
 	w := &s.writing
-	w.limit = frameBytes1MiB
+	w.limit = frameBytesFull
 	if s.line.bulk {
 		w.limit = chunkFrameBytes
 	}
-	w.parcel.open = &s.line.open
+	w.parcel.open, w.parcel.itemMax = &s.line.open, int(s.hello.frameBytesMax)-frameRest
 	ticker := time.NewTicker(s.links.cfg.peerTimeout / pingsPerTimeout)
 	defer ticker.Stop()
 	s.ping() // says that the peer's answer to the hello is fine
@@ -39,7 +41,8 @@ func (s *stream) write() {
 				s.close(err)
 				return
 			}
-			if s.parting.Load() != 0 {
+			if s.saidGoodbye.Load() {
+				s.partWhenBothHave()
 				return
 			}
 		}
@@ -101,6 +104,7 @@ func (s *stream) send() error {
 	w := &s.writing
 	w.parcel.encodeForwards(s.line.forgetForward)
 	f := &w.parcel.frame
+	last := f.goAway != nil
 	now := s.links.now()
 	f.sent = uint64((now - s.began) / millisecondNanos)
 	bytes, err := s.transmit(f)
@@ -110,6 +114,9 @@ func (s *stream) send() error {
 		return err
 	}
 	s.links.metrics.sent(bytes)
+	if last {
+		s.saidGoodbye.Store(true)
+	}
 	if !s.line.bulk {
 		w.adapt(took, int64(s.links.cfg.peerTimeout))
 	}
@@ -122,7 +129,7 @@ func (w *writing) adapt(took, timeout int64) {
 	case took > timeout/slowPerTimeout:
 		w.limit = max(frameBytesSlow, w.limit/2)
 	case took < timeout/quickPerTimeout:
-		w.limit = min(frameBytes1MiB, w.limit*2)
+		w.limit = min(frameBytesFull, w.limit*2)
 	}
 }
 

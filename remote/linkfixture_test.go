@@ -1,0 +1,258 @@
+package raftremote
+
+import (
+	"context"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+
+	"example.com/raftactor/node"
+)
+
+// A testSystem is a system with links, on a gRPC server of its own.
+type testSystem struct {
+	*links
+	t        testing.TB
+	server   *grpc.Server
+	listener net.Listener
+	// ways are the addresses that are dialed in place of others. Guarded by mu.
+	mu     sync.Mutex
+	ways   map[string]string
+	events []any // guarded by mu
+	served sync.WaitGroup
+}
+
+var testLives atomic.Uint64
+
+// startSystem starts a system. change may change its configuration.
+func startSystem(t testing.TB, name string, change ...func(*linkConfig)) *testSystem {
+	t.Helper()
+	return startSystemAt(t, name, "127.0.0.1:0", change...)
+}
+
+func startSystemAt(t testing.TB, name, listen string, change ...func(*linkConfig)) *testSystem {
+	t.Helper()
+	s := &testSystem{t: t, ways: map[string]string{}}
+	var err error
+	eventually(t, "the port is free", func() bool { // it may be in use still by who had it before
+		s.listener, err = net.Listen("tcp", listen)
+		return err == nil
+	})
+	cfg := linkConfig{
+		cluster: "test", system: name, address: s.listener.Addr().String(), life: testLives.Add(1) + 1<<40,
+		logger: hclog.NewNullLogger(), dial: s.dialed, publish: s.published,
+	}
+	if testing.Verbose() {
+		cfg.logger = hclog.New(&hclog.LoggerOptions{Name: name, Level: hclog.Debug})
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	s.links = newLinks(cfg)
+	s.server = grpc.NewServer(
+		grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(s.links.serve),
+		grpc.MaxRecvMsgSize(s.cfg.frameBytesMax()), grpc.MaxSendMsgSize(1<<30),
+	)
+	s.served.Go(func() { s.server.Serve(s.listener) })
+	t.Cleanup(s.kill)
+	return s
+}
+
+// kill ends a system.
+func (s *testSystem) kill() {
+	s.links.stop()
+	s.server.Stop()
+	s.served.Wait()
+}
+
+func (s *testSystem) dialed(ctx context.Context, address string) (net.Conn, error) {
+	s.mu.Lock()
+	if way := s.ways[address]; way != "" {
+		address = way
+	}
+	s.mu.Unlock()
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", address)
+}
+
+// dials has another address dialed in place of one.
+func (s *testSystem) dials(way, address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ways[address] = way
+}
+
+func (s *testSystem) published(event any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(s.events, event)
+}
+
+func (s *testSystem) allEvents() []any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.events)
+}
+
+// A testMember is a member that keeps what it hears.
+type testMember struct {
+	*member
+	t  testing.TB
+	mu sync.Mutex
+	// All are guarded by mu.
+	envelopes   []*node.PeerEnvelope
+	unreachable map[node.ID]int
+	requests    []*testRequest
+	// delivered, if there is one, is called in place of keeping the envelope.
+	delivered func(*node.PeerEnvelope)
+}
+
+// A testRequest is a forward that came from another system.
+type testRequest struct {
+	data  []byte
+	reply func([]byte)
+}
+
+func (r *testRequest) AppendRequest(b []byte) ([]byte, error) { return append(b, r.data...), nil }
+func (r *testRequest) Bytes() int                             { return len(r.data) }
+func (r *testRequest) Answer(reply []byte) error              { r.reply(reply); return nil }
+func (r *testRequest) Drop()                                  {}
+
+// A testForward is a forward of a member here.
+type testForward struct {
+	data    []byte
+	mu      sync.Mutex
+	answers []string // guarded by mu
+	drops   int      // guarded by mu
+}
+
+func (f *testForward) AppendRequest(b []byte) ([]byte, error) { return append(b, f.data...), nil }
+func (f *testForward) Bytes() int                             { return len(f.data) }
+
+func (f *testForward) Answer(reply []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answers = append(f.answers, string(reply))
+	return nil
+}
+
+func (f *testForward) Drop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.drops++
+}
+
+func (f *testForward) outcome() (answers []string, drops int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.answers), f.drops
+}
+
+// join has a member join.
+func (s *testSystem) join(group string, id node.ID) *testMember {
+	s.t.Helper()
+	m := &testMember{t: s.t, unreachable: map[node.ID]int{}}
+	link, err := s.Join(group, id, m)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	m.member = link.(*member)
+	return m
+}
+
+func (m *testMember) Deliver(e *node.PeerEnvelope) {
+	if m.delivered != nil {
+		m.delivered(e)
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.envelopes = append(m.envelopes, e)
+}
+
+func (m *testMember) Unreachable(id node.ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unreachable[id]++
+}
+
+func (m *testMember) NewForward(request []byte, reply func([]byte)) (node.Forward, error) {
+	r := &testRequest{slices.Clone(request), reply}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.requests = append(m.requests, r)
+	return r, nil
+}
+
+func (m *testMember) lost(id node.ID) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.unreachable[id]
+}
+
+// heard are all messages that have come.
+func (m *testMember) heard() (messages []node.Message) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.envelopes {
+		messages = append(messages, e.Messages...)
+	}
+	return messages
+}
+
+func (m *testMember) asked() []*testRequest {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.requests)
+}
+
+// knows has a member know where others are.
+func (m *testMember) knows(placed map[node.ID]string) {
+	var members []node.Member
+	for id, address := range placed {
+		members = append(members, node.Member{ID: id, Suffrage: node.Voter, Address: address})
+	}
+	m.Configure(node.NewConfiguration(members...))
+}
+
+// tell sends a message to a member of another system.
+func (m *testMember) tell(to node.ID, s *testSystem, messages ...node.Message) {
+	for _, message := range messages {
+		message.Head().From, message.Head().To = m.id, to
+	}
+	address := ""
+	if s != nil {
+		address = s.cfg.address
+	}
+	m.Send(to, address, &node.PeerEnvelope{Group: m.group, From: m.id, To: to, Messages: messages})
+}
+
+// entries is an AppendEntries with so many bytes.
+func entries(first node.Index, bytes int) *node.AppendEntries {
+	return &node.AppendEntries{
+		Header: node.Header{Term: 1}, PrevIndex: first - 1, PrevTerm: 1,
+		Entries: []node.Entry{{Index: first, Term: 1, Kind: node.EntryCommand, Data: make([]byte, bytes)}},
+	}
+}
+
+func heartbeat(term node.Term, round uint64) *node.Heartbeat {
+	return &node.Heartbeat{Header: node.Header{Term: term}, Round: round}
+}
+
+// eventually waits until something is so.
+func eventually(t testing.TB, what string, isSo func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !isSo() {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came about that %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
