@@ -57,7 +57,16 @@ func (g *guard) unknown(srv any, stream grpc.ServerStream) error {
 	if b == nil {
 		return status.Error(codes.Unavailable, "this system is not running")
 	}
-	return b.links.serve(srv, stream)
+	err := b.links.serve(srv, stream)
+	switch status.Code(err) {
+	case codes.InvalidArgument:
+		return g.refuse(stream.Context(), reasonMalformed, err)
+	case codes.ResourceExhausted:
+		return g.refuse(stream.Context(), reasonTooMuch, err)
+	case codes.DeadlineExceeded:
+		return g.refuse(stream.Context(), reasonSilent, err)
+	}
+	return err
 }
 
 // stream is the interceptor of all streams.

@@ -70,7 +70,10 @@ func (c watchedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-const methodReceive = "/remote.Remoting/Receive"
+const (
+	methodReceive = "/remote.Remoting/Receive"
+	linkMethod    = "/raftactor.link.v1.Link/Exchange"
+)
 
 // attack opens a stream to a system.
 func attack(t testing.TB, address string, material *raftremote.TLS, method string) *hostile {
@@ -451,20 +454,21 @@ func TestUnaryCallsAndUnknownMethodsAreRefused(t *testing.T) {
 
 func TestNoFrameOfTheLinkHarmsTheProcess(t *testing.T) {
 	t.Parallel()
-	for _, v := range victims(t) {
+	for kind, v := range victims(t) {
 		for name, frame := range map[string][]byte{
 			"nothing": nil, "no protobuf": {0xff, 0xff, 0xff}, "Proto.Actor's hello": helloFrame(hostileAddress),
 			"large": make([]byte, 3<<20), "too large": make([]byte, 5<<20), "cut off": {0x0a, 100},
 		} {
-			h := attack(t, v.address, v.material, "/raftactor.link.v1.Link/Exchange")
+			before := v.state()
+			h := attack(t, v.address, v.material, linkMethod)
 			h.send(frame)
-			var reply []byte
-			for h.stream.RecvMsg(&reply) == nil {
+			if err := h.awaitClosed(); err != nil {
+				t.Errorf("%s: %s: %v", kind, name, err)
 			}
-			if t.Failed() {
-				t.Fatal(name)
+			after := v.unharmed(t)
+			if count := func(s childState) int64 { return s.Refused["malformed"] + s.Refused["too-much"] }; count(after) != count(before)+1 {
+				t.Errorf("%s: %s: counted are %v, before %v", kind, name, after.Refused, before.Refused)
 			}
-			v.unharmed(t)
 		}
 	}
 }
