@@ -60,6 +60,7 @@ func (g *guardedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credential
 		auth, err = inform(auth, tracked)
 	}
 	if err != nil {
+		tracked.used.Store(true) // it is counted once
 		g.refused(reasonHandshake)
 		tracked.Close()
 		return nil, nil, err
@@ -117,6 +118,8 @@ func (g *guardedCredentials) OverrideServerName(string) error {
 // connections are open ones, so that they can be closed. It is safe for concurrent use.
 type connections struct {
 	limit int // none if zero
+	// unused is told of a connection that was closed without a call. Nil: nobody is.
+	unused func()
 
 	mu     sync.Mutex
 	open   map[*trackedConn]struct{} // guarded by mu
@@ -177,7 +180,11 @@ func (t *trackedConn) Close() error {
 	t.once.Do(func() {
 		t.set.mu.Lock()
 		delete(t.set.open, t)
+		stopping := t.set.closed
 		t.set.mu.Unlock()
+		if t.set.unused != nil && !stopping && !t.used.Load() {
+			t.set.unused()
+		}
 		t.err = t.Conn.Close()
 		close(t.gone)
 	})

@@ -105,8 +105,8 @@ func (g *guard) refuse(ctx context.Context, reason refusalReason, err error) err
 		args = append(args, "from", c.conn.RemoteAddr().String(), "system", c.identity.system)
 	}
 	g.log("connection closed: it has sent what is refused", args...)
-	markUsed(ctx)
 	if c != nil {
+		markUsed(ctx)
 		c.conn.Close()
 	}
 	return status.Error(codes.PermissionDenied, "raftremote: "+string(reason))

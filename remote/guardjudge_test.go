@@ -1,6 +1,7 @@
 package raftremote
 
 import (
+	"log/slog"
 	"testing"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -38,6 +39,12 @@ func testGuard(t testing.TB) *guardedStream {
 	}
 	r.reach.permits.grant(system, theirAddress, "asker")
 	return &guardedStream{guard: r.guard, ours: ourAddress, address: theirAddress}
+}
+
+func quietSystem() *actor.ActorSystem {
+	return actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(slog.DiscardHandler)
+	}))
 }
 
 func oneMessage(target *actor.PID, message proto.Message) *remote.MessageBatch {

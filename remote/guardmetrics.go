@@ -19,7 +19,7 @@ const (
 	reasonHandshake   refusalReason = "handshake"   // no certificate, or none that is believed
 	reasonMethod      refusalReason = "method"      // no service that there is
 	reasonHello       refusalReason = "hello"       // the first message is no connect request, or there is another one
-	reasonSilent      refusalReason = "silent"      // no connect request within the time for it
+	reasonSilent      refusalReason = "silent"      // nothing that HTTP/2 knows, or no hello within the time for it
 	reasonAddress     refusalReason = "address"     // announced by a connect request: wrong, or not covered by the certificate
 	reasonMalformed   refusalReason = "malformed"   // no protobuf, or indices that point nowhere
 	reasonTooMuch     refusalReason = "too-much"    // more in a frame than there can honestly be

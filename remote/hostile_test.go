@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -78,9 +80,15 @@ const (
 // attack opens a stream to a system.
 func attack(t testing.TB, address string, material *raftremote.TLS, method string) *hostile {
 	t.Helper()
-	h := &hostile{gone: make(chan struct{})}
+	h, err := newHostile(address, material, method)
+	check(t, err)
+	t.Cleanup(func() { h.client.Close() })
+	return h
+}
+
+func newHostile(address string, material *raftremote.TLS, method string) (h *hostile, err error) {
+	h = &hostile{gone: make(chan struct{})}
 	var once sync.Once
-	var err error
 	h.client, err = grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(clientCredentials(material)),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
@@ -89,11 +97,11 @@ func attack(t testing.TB, address string, material *raftremote.TLS, method strin
 			return watchedConn{conn, &once, h.gone}, err
 		}),
 		grpc.WithNoProxy(), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(bytesCodec{}), grpc.MaxCallSendMsgSize(1<<30)))
-	check(t, err)
-	t.Cleanup(func() { h.client.Close() })
+	if err != nil {
+		return nil, err
+	}
 	h.stream, err = h.client.NewStream(context.Background(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
-	check(t, err)
-	return h
+	return h, err
 }
 
 func clientCredentials(material *raftremote.TLS) credentials.TransportCredentials {
@@ -351,7 +359,9 @@ func victims(t *testing.T) map[string]*victim {
 	return all
 }
 
-func (v *victim) attack(t testing.TB) *hostile { return attack(t, v.address, v.material, methodReceive) }
+func (v *victim) attack(t testing.TB) *hostile {
+	return attack(t, v.address, v.material, methodReceive)
+}
 
 // unharmed checks that the process is as it was.
 func (v *victim) unharmed(t testing.TB) childState {
@@ -470,6 +480,26 @@ func TestNoFrameOfTheLinkHarmsTheProcess(t *testing.T) {
 				t.Errorf("%s: %s: counted are %v, before %v", kind, name, after.Refused, before.Refused)
 			}
 		}
+	}
+}
+
+func TestAConnectionThatSaysNothingSensibleIsClosedAndCounted(t *testing.T) {
+	t.Parallel()
+	for kind, v := range victims(t) {
+		for _, garbage := range []string{"GET / HTTP/1.1\r\n\r\n", strings.Repeat("\x00", 4096)} {
+			before := v.state()
+			conn, err := net.Dial("tcp", v.address)
+			check(t, err)
+			check(t, conn.SetDeadline(time.Now().Add(deadline)))
+			_, _ = conn.Write([]byte(garbage))
+			if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%s: the connection is still there", kind)
+			}
+			conn.Close()
+			count := func(s childState) int64 { return s.Refused["silent"] + s.Refused["handshake"] }
+			v.await("it is counted", func(s childState) bool { return count(s) == count(before)+1 })
+		}
+		v.unharmed(t)
 	}
 }
 

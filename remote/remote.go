@@ -2,6 +2,7 @@ package raftremote
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -90,6 +91,10 @@ func (t transport) Join(group string, id node.ID, inbox node.Inbox) (node.Link, 
 	}
 	if address := t.remote.system.Address(); address != b.address {
 		return nil, &AddressError{Address: address, Advertise: b.address}
+	}
+	if t.remote.cfg.TLS != nil && t.remote.cfg.TLS.identity().system == "" {
+		return nil, fmt.Errorf("raftremote: joining member %d of group %q: the certificate names no system, so it is a client's, "+
+			"and the others would not link with it: it needs the URI raft://CLUSTER/SYSTEM", id, group)
 	}
 	return b.links.Join(group, id, inbox)
 }

@@ -58,6 +58,7 @@ func New(cfg Config) (*Remote, error) {
 	}
 	cfg = cfg.withDefaults()
 	r := &Remote{cfg: cfg, counters: newCounters(), dialed: newConnections(0), accepted: newConnections(cfg.ConnectionsMax)}
+	r.accepted.unused = func() { r.counters.refuse(reasonSilent) }
 	r.creds = newGuardedCredentials(cfg.TLS, r.accepted, r.counters.refuse)
 	r.reach = newReach(r)
 	r.guard = newGuard(r)
@@ -142,7 +143,7 @@ func (r *Remote) begin(address string, proto *remote.Remote) {
 	r.mu.Unlock()
 	r.gate.begin()
 	system := r.cfg.System
-	if system == "" && r.cfg.TLS == nil {
+	if system == "" {
 		system = address
 	}
 	r.running.Store(&bearer{address: address, links: newLinks(linkConfig{
