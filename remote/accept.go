@@ -93,10 +93,11 @@ func (s *stream) serve(ctx context.Context, greeted chan<- error) {
 func (s *stream) welcome(ctx context.Context) (*frame, error) {
 	l := s.links
 	var f frame
-	if _, err := s.receive(&f); err != nil {
+	bytes, err := s.receive(&f)
+	if err != nil {
 		return nil, err
 	}
-	if f.hello == nil || len(f.envelopes)+len(f.answers) > 0 {
+	if bytes > helloBytesMax || f.hello == nil || len(f.envelopes)+len(f.answers) > 0 {
 		return nil, fmt.Errorf("raftremote: waiting for a hello: %w: it says something else", errMalformed)
 	}
 	s.hello = f.hello

@@ -55,16 +55,17 @@ func (g *guardedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credential
 		raw.Close()
 		return nil, nil, err
 	}
+	tracked.used.Store(true) // what fails here is counted here
 	conn, auth, err := g.inner.ServerHandshake(tracked)
 	if err == nil {
 		auth, err = inform(auth, tracked)
 	}
 	if err != nil {
-		tracked.used.Store(true) // it is counted once
 		g.refused(reasonHandshake)
 		tracked.Close()
 		return nil, nil, err
 	}
+	tracked.used.Store(false)
 	return conn, auth, nil
 }
 

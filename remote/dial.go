@@ -18,9 +18,12 @@ const linkMethod = "/raftactor.link.v1.Link/Exchange"
 var exchange = grpc.StreamDesc{StreamName: "Exchange", ClientStreams: true, ServerStreams: true}
 
 const (
-	dialTimeout  = time.Second
-	dialPauseMin = 10 * time.Millisecond
-	dialPauseMax = 50 * time.Millisecond
+	dialTimeout = time.Second
+	// Where nobody answers, most attempts are short: who comes back is noticed by the next one.
+	dialTimeoutShort = 50 * time.Millisecond
+	longAttempts     = 8
+	dialPauseMin     = 10 * time.Millisecond
+	dialPauseMax     = 50 * time.Millisecond
 	// What was refused will be refused again. Who claims a name that another still has gets it when that is known to be gone.
 	refusedPause = time.Second
 	claimedPause = 100 * time.Millisecond
@@ -29,8 +32,12 @@ const (
 // dialAgainAndAgain dials until there is a stream, and then reads from it.
 func (l *line) dialAgainAndAgain() {
 	pause := dialPauseMin
-	for {
-		s, hangUp, err := l.dial()
+	for attempt := 0; ; attempt++ {
+		timeout := dialTimeout
+		if attempt%longAttempts != 0 {
+			timeout = dialTimeoutShort
+		}
+		s, hangUp, err := l.dial(timeout)
 		if err == nil {
 			l.run(s)
 			hangUp()
@@ -74,10 +81,10 @@ func (l *line) run(s *stream) {
 }
 
 // dial makes a connection and passes the handshake. hangUp frees what the stream has when it has ended.
-func (l *line) dial() (s *stream, hangUp func(), err error) {
+func (l *line) dial(timeout time.Duration) (s *stream, hangUp func(), err error) {
 	links := l.peer.links
 	links.metrics.dials.Add(1)
-	ctx, cancel := context.WithTimeout(links.ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(links.ctx, timeout)
 	conn, err := links.cfg.dial(ctx, l.peer.address)
 	cancel()
 	if err != nil {

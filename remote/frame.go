@@ -18,7 +18,7 @@ var errMalformed = errors.New("raftremote: malformed frame")
 // A frame is what one system sends another at once: on a link what many members have for members there, on a bulk link
 // a chunk. The zero frame says nothing but that its sender lives.
 type frame struct {
-	// hello is in the first frame of each direction, unless that is refused. goAway is in the last one.
+	// hello is in the first frame of each direction, if the other is not refused at once. goAway is in the last one.
 	hello   *hello
 	refused *refusal
 	goAway  *goAway
@@ -61,11 +61,17 @@ type refusal struct {
 type refusalCode uint32
 
 const (
+	// refusedVersion: no version of the protocol is common to both.
 	refusedVersion refusalCode = iota + 1
+	// refusedCluster: the other belongs to another cluster.
 	refusedCluster
+	// refusedStore: another system has the same store.
 	refusedStore
+	// refusedIdentity: the certificate does not bear out what the hello says.
 	refusedIdentity
+	// refusedAddress: the address dialed is not the one by which the dialed system goes, or the dialer's own is none.
 	refusedAddress
+	// refusedSystem: another system goes by the same name.
 	refusedSystem
 )
 
@@ -103,8 +109,6 @@ const (
 	goAwayStopping goAwayCode = iota + 1
 	// goAwayDuplicate: there is another stream between the two, which stays.
 	goAwayDuplicate
-	// goAwayReplaced: the system has started anew, and this stream is of its former life.
-	goAwayReplaced
 )
 
 // String is the name for logs and metrics.
@@ -114,8 +118,6 @@ func (c goAwayCode) String() string {
 		return "stopping"
 	case goAwayDuplicate:
 		return "duplicate"
-	case goAwayReplaced:
-		return "replaced"
 	default:
 		return "unknown"
 	}

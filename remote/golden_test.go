@@ -50,7 +50,7 @@ func goldenFrames() []goldenFrame {
 			address: "one:7001", dialed: "two:7002", life: 17, bulk: true, frameBytesMax: 4 << 20,
 		}}},
 		{"refused", &frame{refused: &refusal{refusedStore, "it is a copy"}}},
-		{"going away", &frame{goAway: &goAway{goAwayReplaced, "it has started anew"}}},
+		{"going away", &frame{goAway: &goAway{goAwayDuplicate, "there is another"}}},
 		{"ping", &frame{sent: math.MaxUint64, ping: 5, pong: 6}},
 		{"answers", &frame{answers: []wireAnswer{{1, []byte("yes")}, {1 << 40, nil}}}},
 		{"requests", of(envelope(), wireRequest{1, []byte("do it")}, wireRequest{128, nil})},

@@ -6,8 +6,12 @@ import (
 	"time"
 )
 
-// handshakeTimeout is how long a handshake may take.
-const handshakeTimeout = 2 * time.Second
+const (
+	// handshakeTimeout is how long a handshake may take.
+	handshakeTimeout = 2 * time.Second
+	// helloBytesMax is the largest frame that is taken from somebody who has not said hello.
+	helloBytesMax = 64 << 10
+)
 
 // The handshake: who has dialed says hello, the other answers with its own hello, and who has dialed sends any frame,
 // which says that the answer is fine. Either may refuse the other's hello instead, with a reason. Then the stream is

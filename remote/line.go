@@ -278,9 +278,10 @@ func (l *line) failed(reason error) (again bool) {
 		if errors.Is(reason, errDuplicate) {
 			return
 		}
-		missed = !l.down
-		l.down = true
-		l.queue.drop()
+		if missed = !l.down; missed {
+			l.down = true
+			l.queue.drop()
+		}
 	})
 	if missed && !l.bulk {
 		l.peer.missed(reason)

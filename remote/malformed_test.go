@@ -51,7 +51,7 @@ func offer() []byte {
 
 var malformedFrames = map[string][]byte{
 	"field without a number":      {0x00, 0x01},
-	"field number beyond all":     join(protowire.AppendVarint(nil, 1<<32|0), []byte{1}),
+	"field number beyond all":     join(protowire.AppendVarint(nil, 1<<32), []byte{1}),
 	"tag without an end":          {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
 	"number without an end":       {0x20, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01},
 	"tag alone":                   {0x20},

@@ -165,10 +165,14 @@ func (m *member) Configure(c node.Configuration) {
 	for _, other := range c.Members {
 		placed[other.ID] = other.Address
 	}
+	var dial []*peer
 	m.mu.RLock() // against Leave
-	defer m.mu.RUnlock()
 	if !m.gone {
-		m.links.place(m, placed)
+		dial = m.links.place(m, placed)
+	}
+	m.mu.RUnlock()
+	for _, p := range dial {
+		p.control.ensure()
 	}
 }
 
@@ -188,10 +192,11 @@ func (m *member) Leave() {
 	m.links.eachPeer(func(p *peer) { p.forget(m) })
 }
 
-// place makes the addresses of a configuration those that are dialed, in place of the former ones.
-func (l *links) place(m *member, placed map[node.ID]string) {
-	var dial []*peer
+// place makes the addresses of a configuration those that are dialed, in place of the former ones. It returns who is to be
+// dialed.
+func (l *links) place(m *member, placed map[node.ID]string) (dial []*peer) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, address := range placed {
 		if address != "" && address != l.cfg.address && !l.stopped {
 			p := l.peerLocked(address)
@@ -205,8 +210,5 @@ func (l *links) place(m *member, placed map[node.ID]string) {
 		}
 	}
 	m.placed.Store(&placed)
-	l.mu.Unlock()
-	for _, p := range dial {
-		p.control.ensure()
-	}
+	return dial
 }

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	raft "example.com/raftactor/actor"
+	"example.com/raftactor/node"
 	raftremote "example.com/raftactor/remote"
 	"example.com/raftactor/remote/certtest"
 )
@@ -462,10 +463,10 @@ func cycle(count int, down string) error {
 		if err != nil {
 			return err
 		}
-		link.Configure(raft.Configuration{})
-		future := system.Root.RequestFuture(actor.NewPID(down, "nobody"), wrapperspb.String("x"), deadline)
+		link.Send(2, down, &raft.PeerEnvelope{Group: "g", From: 1, To: 2, Messages: []node.Message{&node.Heartbeat{}}})
+		future := system.Root.RequestFuture(actor.NewPID(down, "nobody"), wrapperspb.String("x"), 50*time.Millisecond)
 		if _, err := future.Result(); err == nil {
-			return fmt.Errorf("there was an answer of a system that is down")
+			return errors.New("there was an answer of a system that is down")
 		}
 		began := time.Now()
 		if err := r.Stop(context.Background()); err != nil {
@@ -476,5 +477,12 @@ func cycle(count int, down string) error {
 		}
 		system.Shutdown()
 	}
-	return goleak.Find(goleak.IgnoreTopFunction("bufio.(*Scanner).Scan"))
+	// Proto.Actor's writers sleep for two seconds after a failure.
+	var err error
+	for end := time.Now().Add(deadline); time.Now().Before(end); {
+		if err = goleak.Find(); err == nil {
+			return nil
+		}
+	}
+	return err
 }

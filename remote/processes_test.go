@@ -3,6 +3,7 @@ package raftremote_test
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,10 +70,11 @@ func TestAWatchEndsOnceWhenTheActorDoes(t *testing.T) {
 	a.do(command{Do: "watch", Address: b.address, Name: "echo"})
 	a.do(command{Do: "ask", Address: b.address, Name: "echo", Text: "x"})
 	b.do(command{Do: "disturb", Name: "echo"})
-	s := a.await("the watch has ended", func(s childState) bool { return len(s.Terminated) > 0 })
+	a.await("the watch has ended", func(s childState) bool { return len(s.Terminated) > 0 })
+	a.do(command{Do: "watch", Address: b.address, Name: "raft/g/1"})
 	b.kill()
-	a.do(command{Do: "ask", Address: b.address, Name: "echo", Text: "x"})
-	if s = a.state(); len(s.Terminated) != 1 || s.Terminated[0] != "echo Stopped" {
+	s := a.await("the other watch has ended", func(s childState) bool { return len(s.Terminated) > 1 })
+	if !slices.Equal(s.Terminated, []string{"echo Stopped", "raft/g/1 AddressTerminated"}) {
 		t.Errorf("got %q", s.Terminated)
 	}
 }
@@ -118,9 +120,14 @@ func TestStopTakesLessThanASecondWhateverTheOthersDo(t *testing.T) {
 func TestNothingIsLeftAfterStartsAndStopsWithPeersThatAreDown(t *testing.T) {
 	t.Parallel()
 	// Proto.Actor's own goroutines keep a process from being clean; this one starts nothing else.
-	p := startProcess(t, childConfig{Lonely: true})
-	if got := p.do(command{Do: "cycle", Count: 10, Address: silentAddress(t)}); got.Error != "" {
-		t.Error(got.Error)
+	l, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections, and says nothing
+	check(t, err)
+	defer l.Close()
+	for _, down := range []string{silentAddress(t), l.Addr().String()} {
+		p := startProcess(t, childConfig{Lonely: true})
+		if got := p.do(command{Do: "cycle", Count: 10, Address: down}); got.Error != "" {
+			t.Errorf("after %v: %s", got.Took, got.Error)
+		}
 	}
 }
 

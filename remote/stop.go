@@ -9,8 +9,12 @@ import (
 	"github.com/asynkron/protoactor-go/remote"
 )
 
-// stopTime is how long stopping takes at the most, whatever others do.
-const stopTime = 900 * time.Millisecond
+const (
+	// stopTime is how long stopping takes at the most, whatever others do.
+	stopTime = 900 * time.Millisecond
+	// endpointsTime is how long the actors of Proto.Actor's remoting are waited for: one that sleeps does so for longer.
+	endpointsTime = 100 * time.Millisecond
+)
 
 // Stop ends remoting within a second: the links, all connections, and Proto.Actor's server. Members are stopped before;
 // those that are not reach nobody any more. Actors live on. What goroutines of Proto.Actor sleep after a failed attempt to
@@ -75,13 +79,15 @@ func (r *Remote) halt() {
 		case <-ctx.Done():
 		}
 	}
-	r.stopEndpoints(ctx, addresses)
+	r.stopEndpoints(addresses)
 	r.counters.unregister()
 	r.logger.Info("remoting has been stopped")
 }
 
 // stopEndpoints stops the actors of Proto.Actor's remoting. Those that sleep do so when they wake up.
-func (r *Remote) stopEndpoints(ctx context.Context, addresses []string) {
+func (r *Remote) stopEndpoints(addresses []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), endpointsTime)
+	defer cancel()
 	for _, address := range addresses {
 		r.system.EventStream.Publish(&remote.EndpointTerminatedEvent{Address: address})
 	}

@@ -85,13 +85,13 @@ const (
 	Refusal_VERSION Refusal_Code = 1
 	// The other belongs to another cluster.
 	Refusal_CLUSTER Refusal_Code = 2
-	// The store is in use under another name: a copied directory.
+	// Another system has the same store: a copied directory.
 	Refusal_STORE Refusal_Code = 3
 	// The certificate names another system or address, or no system at all.
 	Refusal_IDENTITY Refusal_Code = 4
-	// The address dialed is not spelled as the one dialed spells its own.
+	// The address dialed is not the one by which the dialed system goes, or the dialer's own is none.
 	Refusal_ADDRESS Refusal_Code = 5
-	// The name is in use by another system.
+	// Another system goes by the same name.
 	Refusal_SYSTEM Refusal_Code = 6
 )
 
@@ -147,12 +147,11 @@ func (Refusal_Code) EnumDescriptor() ([]byte, []int) {
 type GoAway_Code int32
 
 const (
-	GoAway_UNKNOWN  GoAway_Code = 0
+	GoAway_UNKNOWN GoAway_Code = 0
+	// The system stops.
 	GoAway_STOPPING GoAway_Code = 1
 	// There is another stream between the two systems, which stays.
 	GoAway_DUPLICATE GoAway_Code = 2
-	// The stream is one of an earlier life.
-	GoAway_REPLACED GoAway_Code = 3
 )
 
 // Enum value maps for GoAway_Code.
@@ -161,13 +160,11 @@ var (
 		0: "UNKNOWN",
 		1: "STOPPING",
 		2: "DUPLICATE",
-		3: "REPLACED",
 	}
 	GoAway_Code_value = map[string]int32{
 		"UNKNOWN":   0,
 		"STOPPING":  1,
 		"DUPLICATE": 2,
-		"REPLACED":  3,
 	}
 )
 
@@ -201,7 +198,7 @@ func (GoAway_Code) EnumDescriptor() ([]byte, []int) {
 // A Frame is what one system sends another at once. An empty one says that its sender lives.
 type Frame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The first frame of each direction has one of these two, and no other has.
+	// The first frame of each direction has one of these two. The one who dialed may refuse the answer to its own hello.
 	Hello   *Hello   `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
 	Refused *Refusal `protobuf:"bytes,2,opt,name=refused,proto3" json:"refused,omitempty"`
 	// The last frame of a direction, if its sender had the time.
@@ -2147,15 +2144,14 @@ const file_remote_link_proto_rawDesc = "" +
 	"\bIDENTITY\x10\x04\x12\v\n" +
 	"\aADDRESS\x10\x05\x12\n" +
 	"\n" +
-	"\x06SYSTEM\x10\x06\"\x94\x01\n" +
+	"\x06SYSTEM\x10\x06\"\x86\x01\n" +
 	"\x06GoAway\x122\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1e.raftactor.link.v1.GoAway.CodeR\x04code\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\">\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"0\n" +
 	"\x04Code\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\f\n" +
 	"\bSTOPPING\x10\x01\x12\r\n" +
-	"\tDUPLICATE\x10\x02\x12\f\n" +
-	"\bREPLACED\x10\x03\"\x9e\x02\n" +
+	"\tDUPLICATE\x10\x02\"\x9e\x02\n" +
 	"\bEnvelope\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x0e\n" +

@@ -1,0 +1,212 @@
+package raftremote
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"example.com/raftactor/node"
+)
+
+// openRaw opens a stream to a system, as somebody who has not said hello yet.
+func openRaw(t *testing.T, s *testSystem) grpc.ClientStream {
+	t.Helper()
+	client, err := grpc.NewClient("passthrough:///"+s.cfg.address,
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	stream, err := client.NewStream(ctx, &exchange, linkMethod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+// Whatever does not fit is refused, with a reason that both sides know.
+func TestWhatDoesNotFitIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		a, b func(*linkConfig)
+		// want is in the reason.
+		want string
+	}{
+		"another cluster": {a: func(c *linkConfig) { c.cluster = "other" }, want: `belongs to the cluster "other"`},
+		"the same store":  {a: func(c *linkConfig) { c.store = 7 }, b: func(c *linkConfig) { c.store = 7 }, want: "have the same store"},
+		"the same name":   {a: func(c *linkConfig) { c.system = "b" }, want: "same name"},
+		"no name":         {a: func(c *linkConfig) { c.system = "" }, want: "without a name"},
+		"no address":      {a: func(c *linkConfig) { c.address = "nowhere" }, want: "no HOST:PORT"},
+		"another spelling": {
+			b:    func(c *linkConfig) { c.address = strings.Replace(c.address, "127.0.0.1", "localhost", 1) },
+			want: "is to call b \"localhost:",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			none := func(*linkConfig) {}
+			if c.a == nil {
+				c.a = none
+			}
+			if c.b == nil {
+				c.b = none
+			}
+			a, b := startSystem(t, "a", c.a), startSystem(t, "b", c.b)
+			m := a.join("g", 1)
+			m.Send(2, b.listener.Addr().String(), envelopeOf(heartbeat(1, 1)))
+			refused := func(s *testSystem) bool {
+				for _, e := range s.allEvents() {
+					if r, ok := e.(PeerRefused); ok && strings.Contains(r.Reason, c.want) {
+						return true
+					}
+				}
+				return false
+			}
+			eventually(t, "both know why", func() bool { return refused(a) && refused(b) })
+			if a.isLinked(b) || b.isLinked(a) {
+				t.Error("there is a link")
+			}
+		})
+	}
+}
+
+func TestOnlyOneOfTwoSystemsWithOneNameIsLinked(t *testing.T) {
+	b := startSystem(t, "b")
+	first, second := startSystem(t, "a"), startSystem(t, "a")
+	one, two := first.join("g", 1), second.join("g", 3)
+	one.knows(map[node.ID]string{2: b.cfg.address})
+	eventually(t, "the first is linked", func() bool { return b.isLinked(first) && first.isLinked(b) })
+	two.knows(map[node.ID]string{2: b.cfg.address})
+	eventually(t, "the second is refused", func() bool {
+		for _, e := range second.allEvents() {
+			if r, ok := e.(PeerRefused); ok && strings.Contains(r.Reason, "two systems have one name") {
+				return true
+			}
+		}
+		return false
+	})
+	first.kill()
+	eventually(t, "it is its turn when the first is gone", func() bool { return b.isLinked(second) && second.isLinked(b) })
+}
+
+func TestASystemThatStartsAnewIsLinkedAtOnce(t *testing.T) {
+	a, b := startSystem(t, "a"), startSystem(t, "b")
+	one := a.join("g", 1)
+	one.knows(map[node.ID]string{2: b.cfg.address})
+	eventually(t, "it is linked", func() bool { return a.isLinked(b) && b.isLinked(a) })
+	for range 3 {
+		address := b.cfg.address
+		b.kill()
+		b = startSystemAt(t, "b", address)
+		two := b.join("g", 2)
+		eventually(t, "it is linked again", func() bool { return a.isLinked(b) && b.isLinked(a) })
+		one.tell(2, b, heartbeat(1, 1))
+		eventually(t, "it hears", func() bool { return len(two.heard()) == 1 })
+	}
+}
+
+func TestVersionsMustOverlap(t *testing.T) {
+	s := startSystem(t, "a")
+	for name, c := range map[string]struct {
+		lowest, highest uint32
+		refused         bool
+	}{
+		"the same": {linkVersionMin, linkVersionMax, false},
+		"newer":    {linkVersionMax + 1, linkVersionMax + 3, true},
+		"both":     {linkVersionMin, linkVersionMax + 3, false},
+		"none":     {linkVersionMax, linkVersionMin - 1, true},
+	} {
+		h := s.hello(s.cfg.address, false)
+		h.system, h.life, h.address = "b", 1, "b:1"
+		h.versionMin, h.versionMax = c.lowest, c.highest
+		if r := s.judge(h, identity{}); (r != nil) != c.refused || r != nil && r.code != refusedVersion {
+			t.Errorf("%s: got %v", name, r)
+		}
+	}
+}
+
+func TestACertificateMustNameTheSystem(t *testing.T) {
+	s := startSystem(t, "a")
+	s.links.cfg.creds = secureForTest{s.links.cfg.creds}
+	for name, c := range map[string]struct {
+		id      identity
+		refused bool
+	}{
+		"none":            {identity{}, true},
+		"a client's":      {identity{verified: true}, true},
+		"another system":  {identity{verified: true, cluster: "test", system: "c"}, true},
+		"another cluster": {identity{verified: true, cluster: "other", system: "b"}, true},
+		"another host": {identity{verified: true, cluster: "test", system: "b", hosts: func(string) error {
+			return context.Canceled
+		}}, true},
+		"its own": {identity{verified: true, cluster: "test", system: "b", hosts: func(host string) error {
+			if host != "b" {
+				t.Errorf("the host was %q", host)
+			}
+			return nil
+		}}, false},
+	} {
+		h := s.hello(s.cfg.address, false)
+		h.system, h.life, h.address = "b", 1, "b:1"
+		if r := s.judge(h, c.id); (r != nil) != c.refused || r != nil && r.code != refusedIdentity {
+			t.Errorf("%s: got %v", name, r)
+		}
+	}
+}
+
+func TestWhoSaysSomethingElseBeforeHelloIsTurnedAway(t *testing.T) {
+	s := startSystem(t, "a")
+	m := s.join("g", 1)
+	message := []wireEnvelope{{envelope: &node.PeerEnvelope{Group: "g", From: 2, To: 1, Messages: []node.Message{heartbeat(1, 1)}}}}
+	hello := s.hello(s.cfg.address, false)
+	hello.system, hello.life, hello.address = "b", 1, "b:1"
+	for name, f := range map[string]*frame{
+		"envelopes":           {envelopes: message},
+		"hello and envelopes": {hello: hello, envelopes: message},
+		"a large hello":       {hello: hello, answers: []wireAnswer{{1, make([]byte, helloBytesMax)}}},
+		"nothing":             {ping: 1},
+	} {
+		stream := openRaw(t, s)
+		if err := stream.SendMsg(encodeFrame(f)); err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.RecvMsg(&rawFrame{}); status.Code(err) != codes.Aborted {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if len(m.heard()) > 0 {
+		t.Error("something was delivered")
+	}
+}
+
+func TestOtherMethodsAreNotImplemented(t *testing.T) {
+	s := startSystem(t, "a")
+	client, err := grpc.NewClient("passthrough:///"+s.cfg.address,
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	stream, err := client.NewStream(t.Context(), &exchange, "/raftactor.link.v2.Link/Exchange")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.RecvMsg(&rawFrame{}); status.Code(err) != codes.Unimplemented {
+		t.Errorf("got %v", err)
+	}
+}
+
+// secureForTest are credentials that say that they are secure.
+type secureForTest struct {
+	credentials.TransportCredentials
+}
+
+func (secureForTest) Info() credentials.ProtocolInfo {
+	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
+}
