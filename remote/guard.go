@@ -19,7 +19,7 @@ import (
 const methodReceive = "/remote.Remoting/Receive"
 
 // helloTime is how long a stream of Proto.Actor's may be silent at first.
-const helloTime = 5 * time.Second
+const helloTime = 2 * time.Second
 
 // A guard stands in front of the services of this system. It judges each frame before Proto.Actor sees it, ends connections
 // that nobody well-meaning would make, and lets no panic end the process.

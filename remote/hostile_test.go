@@ -503,6 +503,23 @@ func TestAConnectionThatSaysNothingSensibleIsClosedAndCounted(t *testing.T) {
 	}
 }
 
+func TestAStreamThatSaysNothingIsClosed(t *testing.T) {
+	t.Parallel()
+	for kind, v := range victims(t) {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			streams := []*hostile{
+				attack(t, v.address, v.material, methodReceive), attack(t, v.address, v.material, linkMethod),
+			}
+			for _, h := range streams {
+				check(t, h.awaitClosed())
+			}
+			v.await("both are counted", func(s childState) bool { return s.Refused["silent"] == 2 })
+			v.unharmed(t)
+		})
+	}
+}
+
 func TestWhoIsNotBelievedGetsNoConnection(t *testing.T) {
 	t.Parallel()
 	v := victims(t)["tls"]

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/remote"
 	"google.golang.org/grpc"
 )
 
@@ -28,6 +29,7 @@ type outbox struct {
 	gone    bool                  // guarded by mu; it is in the gate no more
 	conn    net.Conn              // guarded by mu; made, and not taken by gRPC yet
 	open    bool                  // guarded by mu; the other end has said that it is there
+	sending bool                  // guarded by mu; a frame is on its way into the connection
 	used    time.Time             // guarded by mu; when something was sent, or was last known to move
 }
 
@@ -128,7 +130,7 @@ func (o *outbox) run() {
 func (o *outbox) serve(conn *trackedConn) {
 	drain(o.ended)
 	o.mu.Lock()
-	o.conn, o.open, o.used = conn, false, time.Now()
+	o.conn, o.open, o.sending, o.used = conn, false, false, time.Now()
 	o.mu.Unlock()
 	used, err := o.pump(conn)
 	o.mu.Lock()
@@ -142,6 +144,8 @@ func (o *outbox) serve(conn *trackedConn) {
 	if used {
 		// As long as Proto.Actor takes a connection for that of this address, another would be ended with it.
 		o.pause(endTime, o.ended)
+		// Its manager hears of that in no certain order, and again does no harm.
+		o.gate.remote.system.EventStream.Publish(&remote.EndpointTerminatedEvent{Address: o.address})
 	}
 }
 
@@ -222,6 +226,9 @@ func (o *outbox) check(now time.Time) (idle, stuck bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	since := now.Sub(o.used)
+	if !o.sending && since > time.Second {
+		o.release() // what has been taken and is in no frame cannot be encoded
+	}
 	if len(o.handed) > 0 {
 		return false, since > stuckTime
 	}
@@ -293,9 +300,10 @@ type gateStream struct {
 
 // SendMsg implements [grpc.ClientStream]. It blocks while the other end takes nothing.
 func (s *gateStream) SendMsg(m any) error {
+	s.outbox.sends(true)
 	err := s.ClientStream.SendMsg(m)
 	if err == nil {
-		s.outbox.sent()
+		s.outbox.sends(false)
 	}
 	return err
 }
@@ -319,11 +327,18 @@ func (o *outbox) opened() {
 	signal(o.wake)
 }
 
-// sent notes that all that Proto.Actor had taken has left.
-func (o *outbox) sent() {
+// sends notes that a frame is being sent, with all that Proto.Actor has taken, or that it has left.
+func (o *outbox) sends(begin bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.used = time.Now()
+	o.sending, o.used = begin, time.Now()
+	if !begin {
+		o.release()
+	}
+}
+
+// release makes room for more: all that Proto.Actor had taken has left. It is called with mu held.
+func (o *outbox) release() {
 	left := 0
 	for left < len(o.handed) && o.handed[left].state.Load() == letterTaken {
 		o.bytes -= o.handed[left].bytes

@@ -356,6 +356,8 @@ func (c *child) obey(do command) (a answer) {
 		for range do.Count {
 			c.system.Root.Send(actor.NewPID(do.Address, do.Name), payload)
 		}
+	case "broken":
+		c.system.Root.Send(actor.NewPID(do.Address, do.Name), wrapperspb.String("\xff"))
 	case "disturb": // a local actor ends
 		fail(c.system.Root.StopFuture(c.system.NewLocalPID(do.Name)).Wait())
 	case "join":

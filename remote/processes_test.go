@@ -178,6 +178,16 @@ func TestAStalledSystemTakesBoundedMemory(t *testing.T) {
 	}
 }
 
+func TestAMessageThatCannotBeEncodedHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	a, b := startProcess(t, childConfig{}), startProcess(t, childConfig{})
+	a.do(command{Do: "ask", Address: b.address, Name: "echo", Text: "x"})
+	a.do(command{Do: "broken", Address: b.address, Name: "echo"})
+	if got := a.do(command{Do: "ask", Address: b.address, Name: "echo", Text: "y"}); got.Text != "echo y" {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestTheRemoteOfAStoppedProcessServesAgainOnTheSamePort(t *testing.T) {
 	t.Parallel()
 	a, b := startProcess(t, childConfig{}), startProcess(t, childConfig{})

@@ -201,7 +201,7 @@ func (r *Remote) serverOptions() []grpc.ServerOption {
 		grpc.MaxRecvMsgSize(r.cfg.frameBytesMax()),
 		grpc.MaxSendMsgSize(r.cfg.frameBytesMax()),
 		grpc.MaxConcurrentStreams(streamsMax),
-		grpc.ConnectionTimeout(5 * time.Second),
+		grpc.ConnectionTimeout(2 * time.Second), // for TLS, and for the first words of HTTP/2
 		grpc.MaxHeaderListSize(16 << 10),
 		grpc.InitialWindowSize(windowBytes),
 		grpc.InitialConnWindowSize(2 * windowBytes),
