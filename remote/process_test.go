@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -41,6 +43,10 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	flag.Parse()
+	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = flag.Set("test.parallel", "8") // they mostly wait for other processes
 	}
 	os.Exit(m.Run())
 }
@@ -302,6 +308,8 @@ func (c *child) start() (err error) {
 	c.member, err = raft.Spawn(c.system, raft.Config{
 		Group: "g", ID: 1, Members: []raft.Member{{ID: 1, Address: c.remote.Address()}}, Store: raft.NewMemoryStore(),
 		Transport: c.remote.Transport(),
+		// Alone it is elected at once, and stays so.
+		TickInterval: 5 * time.Millisecond, HeartbeatInterval: 10 * time.Millisecond, ElectionTimeout: 50 * time.Millisecond,
 	}, machine{})
 	if err != nil {
 		return err
