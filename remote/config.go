@@ -90,7 +90,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if len(c.System) > nameBytesMax || len(c.ClusterID) > nameBytesMax {
-		faults = append(faults, fmt.Errorf("System and ClusterID must not be longer than %d bytes", nameBytesMax))
+		faults = append(faults, faultf("System and ClusterID must not be longer than %d bytes", nameBytesMax))
 	}
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("raftremote: invalid configuration: %w", err)
@@ -98,14 +98,17 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// faultf is a fault of a field, whose name it begins with.
+func faultf(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
 func (c Config) validateAddresses() error {
 	host, _, err := splitAddress(c.Listen)
 	if err != nil {
-		return fmt.Errorf("Listen is %q: %w", c.Listen, err)
+		return faultf("Listen is %q: %w", c.Listen, err)
 	}
 	if c.Advertise == "" {
 		if !namesHost(host) {
-			return fmt.Errorf("Listen is %q, which names no host, so others would not know how to call this system: "+
+			return faultf("Listen is %q, which names no host, so others would not know how to call this system: "+
 				"set Advertise to HOST:PORT as they reach it", c.Listen)
 		}
 		return nil
@@ -113,11 +116,11 @@ func (c Config) validateAddresses() error {
 	host, port, err := splitAddress(c.Advertise)
 	switch {
 	case err != nil:
-		return fmt.Errorf("Advertise is %q: %w", c.Advertise, err)
+		return faultf("Advertise is %q: %w", c.Advertise, err)
 	case !namesHost(host):
-		return fmt.Errorf("Advertise is %q, which names no host that others can reach", c.Advertise)
+		return faultf("Advertise is %q, which names no host that others can reach", c.Advertise)
 	case port == 0:
-		return fmt.Errorf("Advertise is %q: it needs the port that others reach, or none of it: "+
+		return faultf("Advertise is %q: it needs the port that others reach, or none of it: "+
 			"the default is Listen with the port that was got", c.Advertise)
 	}
 	return checkAddress(c.Advertise)

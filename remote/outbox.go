@@ -96,13 +96,6 @@ func (o *outbox) unwatch(key watchKey) bool {
 	return there
 }
 
-// room is how many bytes may be sent before something is sent back.
-func (o *outbox) room() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return max(0, o.gate.remote.cfg.ClientQueueBytesMax-o.bytes)
-}
-
 // run is the outbox's goroutine. It ends when there is nothing to do.
 func (o *outbox) run() {
 	defer o.gate.owners.Done()

@@ -101,11 +101,11 @@ func (t *TLS) validateUse(leaf *x509.Certificate) error {
 func validateNames(leaf *x509.Certificate, id identity, c Config) error {
 	var faults []error
 	if id.system != "" && c.System != "" && c.System != id.system {
-		faults = append(faults, fmt.Errorf("System is %q and the certificate is for %q: leave System empty, or get another certificate",
+		faults = append(faults, faultf("System is %q and the certificate is for %q: leave System empty, or get another certificate",
 			c.System, id.system))
 	}
 	if id.system != "" && c.ClusterID != "" && c.ClusterID != id.cluster {
-		faults = append(faults, fmt.Errorf("ClusterID is %q and the certificate is for cluster %q", c.ClusterID, id.cluster))
+		faults = append(faults, faultf("ClusterID is %q and the certificate is for cluster %q", c.ClusterID, id.cluster))
 	}
 	address := c.Advertise
 	if address == "" {
