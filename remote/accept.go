@@ -62,6 +62,12 @@ func (s *stream) status(err error) error {
 	if errors.As(err, &refused) {
 		return status.Error(codes.FailedPrecondition, refused.refusal.reason)
 	}
+	if errors.Is(err, errMalformed) {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	if status.Code(err) == codes.ResourceExhausted { // too large
+		return status.Error(codes.ResourceExhausted, err.Error())
+	}
 	return status.Error(codes.Aborted, err.Error())
 }
 

@@ -176,7 +176,7 @@ func TestWhoSaysSomethingElseBeforeHelloIsTurnedAway(t *testing.T) {
 		if err := stream.SendMsg(encodeFrame(f)); err != nil {
 			t.Fatal(err)
 		}
-		if err := stream.RecvMsg(&rawFrame{}); status.Code(err) != codes.Aborted {
+		if err := stream.RecvMsg(&rawFrame{}); status.Code(err) != codes.InvalidArgument {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -1,0 +1,203 @@
+package raftremote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// connectionInfo is what a stream can learn of its connection.
+type connectionInfo struct {
+	credentials.CommonAuthInfo
+	identity identity
+	// conn is below TLS. Closing it ends the connection at once.
+	conn net.Conn
+}
+
+// AuthType implements [credentials.AuthInfo].
+func (c *connectionInfo) AuthType() string {
+	if c.identity.verified {
+		return "tls"
+	}
+	return "insecure"
+}
+
+// closeConnection ends the connection at once. The link calls it.
+func (c *connectionInfo) closeConnection() { c.conn.Close() }
+
+// guardedCredentials bound and track the connections that others make here, and tell who is at the other end. For those
+// that are made from here they only do the latter.
+type guardedCredentials struct {
+	inner    credentials.TransportCredentials
+	accepted *connections
+	refused  func(reason refusalReason)
+}
+
+func newGuardedCredentials(material *TLS, accepted *connections, refused func(refusalReason)) *guardedCredentials {
+	inner := insecure.NewCredentials()
+	if material != nil {
+		inner = material.credentials()
+	}
+	return &guardedCredentials{inner, accepted, refused}
+}
+
+// ServerHandshake implements [credentials.TransportCredentials]. gRPC closes the connection after an error.
+func (g *guardedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	tracked, err := g.accepted.add(raw)
+	if err != nil {
+		g.refused(reasonConnections)
+		raw.Close()
+		return nil, nil, err
+	}
+	tracked.used.Store(true) // what fails here is counted here
+	conn, auth, err := g.inner.ServerHandshake(tracked)
+	if err == nil {
+		auth, err = inform(auth, tracked)
+	}
+	if err != nil {
+		g.refused(reasonHandshake)
+		tracked.Close()
+		return nil, nil, err
+	}
+	tracked.used.Store(false)
+	return conn, auth, nil
+}
+
+// ClientHandshake implements [credentials.TransportCredentials].
+func (g *guardedCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (
+	net.Conn, credentials.AuthInfo, error,
+) {
+	conn, auth, err := g.inner.ClientHandshake(ctx, authority, raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	if auth, err = inform(auth, raw); err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return conn, auth, nil
+}
+
+// inform says who is at the other end.
+func inform(auth credentials.AuthInfo, raw net.Conn) (*connectionInfo, error) {
+	info := &connectionInfo{conn: raw}
+	info.SecurityLevel = credentials.NoSecurity
+	t, ok := auth.(credentials.TLSInfo)
+	if !ok {
+		return info, nil
+	}
+	info.SecurityLevel = credentials.PrivacyAndIntegrity
+	if len(t.State.VerifiedChains) == 0 || len(t.State.PeerCertificates) == 0 {
+		return nil, errors.New("raftremote: the other end has shown no certificate that is believed")
+	}
+	id, err := identityIn(t.State.PeerCertificates[0])
+	info.identity = id
+	return info, err
+}
+
+// Info implements [credentials.TransportCredentials].
+func (g *guardedCredentials) Info() credentials.ProtocolInfo { return g.inner.Info() }
+
+// Clone implements [credentials.TransportCredentials].
+func (g *guardedCredentials) Clone() credentials.TransportCredentials {
+	return &guardedCredentials{g.inner.Clone(), g.accepted, g.refused}
+}
+
+// OverrideServerName implements [credentials.TransportCredentials].
+//
+// Deprecated: it is in the interface; nobody calls it here.
+func (g *guardedCredentials) OverrideServerName(string) error {
+	return errors.New("raftremote: a server's name is that of its address")
+}
+
+// connections are open ones, so that they can be closed. It is safe for concurrent use.
+type connections struct {
+	limit int // none if zero
+	// unused is told of a connection that was closed without a call. Nil: nobody is.
+	unused func()
+
+	mu     sync.Mutex
+	open   map[*trackedConn]struct{} // guarded by mu
+	closed bool                      // guarded by mu; no more are taken
+}
+
+func newConnections(limit int) *connections {
+	return &connections{limit: limit, open: map[*trackedConn]struct{}{}}
+}
+
+// add takes a connection in. After an error it is still the caller's.
+func (c *connections) add(raw net.Conn) (*trackedConn, error) {
+	tracked := &trackedConn{Conn: raw, set: c, gone: make(chan struct{})}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errors.New("raftremote: this system is being stopped")
+	}
+	if c.limit > 0 && len(c.open) >= c.limit {
+		return nil, fmt.Errorf("raftremote: there are %d connections already, which is ConnectionsMax", len(c.open))
+	}
+	c.open[tracked] = struct{}{}
+	return tracked, nil
+}
+
+// close ends all connections, and lets no new ones in.
+func (c *connections) close() {
+	c.mu.Lock()
+	c.closed = true
+	open := c.open
+	c.open = map[*trackedConn]struct{}{}
+	c.mu.Unlock()
+	for tracked := range open {
+		tracked.Close()
+	}
+}
+
+// count is how many are open.
+func (c *connections) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.open)
+}
+
+// A trackedConn is one of connections, until it is closed.
+type trackedConn struct {
+	net.Conn
+	set  *connections
+	once sync.Once
+	used atomic.Bool // for a call
+	// gone is closed with the connection.
+	gone chan struct{}
+	err  error // of Close; written before gone is closed
+}
+
+// Close closes the connection, however often it is called.
+func (t *trackedConn) Close() error {
+	t.once.Do(func() {
+		t.set.mu.Lock()
+		delete(t.set.open, t)
+		stopping := t.set.closed
+		t.set.mu.Unlock()
+		if t.set.unused != nil && !stopping && !t.used.Load() {
+			t.set.unused()
+		}
+		t.err = t.Conn.Close()
+		close(t.gone)
+	})
+	<-t.gone
+	return t.err
+}
+
+// markUsed notes that a connection has been used for a call.
+func markUsed(ctx context.Context) {
+	if c := connectionOf(ctx); c != nil {
+		if tracked, ok := c.conn.(*trackedConn); ok {
+			tracked.used.Store(true)
+		}
+	}
+}

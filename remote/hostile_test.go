@@ -1,0 +1,554 @@
+package raftremote_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/remote"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	raft "example.com/raftactor/actor"
+	raftremote "example.com/raftactor/remote"
+)
+
+// hostileAddress is what a hostile client says that it is.
+const hostileAddress = "127.0.0.1:9"
+
+// bytesCodec sends bytes as they are.
+type bytesCodec struct{}
+
+func (bytesCodec) Name() string { return "proto" }
+
+func (bytesCodec) Marshal(v any) (mem.BufferSlice, error) {
+	return mem.BufferSlice{mem.SliceBuffer(v.([]byte))}, nil
+}
+
+func (bytesCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	*v.(*[]byte) = data.Materialize()
+	return nil
+}
+
+var _ encoding.CodecV2 = bytesCodec{}
+
+// A hostile is a client that sends what it likes.
+type hostile struct {
+	client *grpc.ClientConn
+	stream grpc.ClientStream
+	// gone is closed when the other end has closed the connection.
+	gone chan struct{}
+}
+
+// watchedConn tells when it has ended.
+type watchedConn struct {
+	net.Conn
+	once *sync.Once
+	gone chan struct{}
+}
+
+func (c watchedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil {
+		c.once.Do(func() { close(c.gone) })
+	}
+	return n, err
+}
+
+const (
+	methodReceive = "/remote.Remoting/Receive"
+	linkMethod    = "/raftactor.link.v1.Link/Exchange"
+)
+
+// attack opens a stream to a system.
+func attack(t testing.TB, address string, material *raftremote.TLS, method string) *hostile {
+	t.Helper()
+	h, err := newHostile(address, material, method)
+	check(t, err)
+	t.Cleanup(func() { h.client.Close() })
+	return h
+}
+
+func newHostile(address string, material *raftremote.TLS, method string) (h *hostile, err error) {
+	h = &hostile{gone: make(chan struct{})}
+	var once sync.Once
+	h.client, err = grpc.NewClient("passthrough:///"+address,
+		grpc.WithTransportCredentials(clientCredentials(material)),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			var d net.Dialer
+			conn, err := d.DialContext(ctx, "tcp", address)
+			return watchedConn{conn, &once, h.gone}, err
+		}),
+		grpc.WithNoProxy(), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(bytesCodec{}), grpc.MaxCallSendMsgSize(1<<30)))
+	if err != nil {
+		return nil, err
+	}
+	h.stream, err = h.client.NewStream(context.Background(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+	return h, err
+}
+
+func clientCredentials(material *raftremote.TLS) credentials.TransportCredentials {
+	if material == nil {
+		return insecure.NewCredentials()
+	}
+	return credentials.NewTLS(&tls.Config{
+		Certificates: []tls.Certificate{material.Certificate}, RootCAs: material.Authorities, MinVersion: tls.VersionTLS12,
+	})
+}
+
+// send sends a frame. That it cannot be sent is no fault: the other end may have closed the connection.
+func (h *hostile) send(frame []byte) { _ = h.stream.SendMsg(frame) }
+
+// awaitClosed waits until the other end has closed the connection.
+func (h *hostile) awaitClosed() error {
+	late := time.AfterFunc(deadline, func() { h.client.Close() })
+	defer late.Stop()
+	var reply []byte
+	for h.stream.RecvMsg(&reply) == nil {
+	}
+	select {
+	case <-h.gone:
+	case <-time.After(deadline):
+		return errors.New("the connection is still there")
+	}
+	if !late.Stop() {
+		return errors.New("the other end has not closed the connection")
+	}
+	return nil
+}
+
+func encoded(m proto.Message) []byte {
+	data, err := proto.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+func helloFrame(address string) []byte {
+	return encoded(&remote.RemoteMessage{MessageType: &remote.RemoteMessage_ConnectRequest{ConnectRequest: &remote.ConnectRequest{
+		ConnectionType: &remote.ConnectRequest_ServerConnection{
+			ServerConnection: &remote.ServerConnection{SystemId: "s", Address: address},
+		},
+	}}})
+}
+
+func batchFrame(b *remote.MessageBatch) []byte {
+	return encoded(&remote.RemoteMessage{MessageType: &remote.RemoteMessage_MessageBatch{MessageBatch: b}})
+}
+
+// oneFrame is a frame with one message in it. sender may be nil.
+func oneFrame(target *actor.PID, message proto.Message, sender *actor.PID) []byte {
+	return batchFrame(oneBatch(target, string(proto.MessageName(message)), encoded(message), sender))
+}
+
+func oneBatch(target *actor.PID, name string, data []byte, sender *actor.PID) *remote.MessageBatch {
+	b := &remote.MessageBatch{
+		TypeNames: []string{name}, Targets: []*actor.PID{target},
+		Envelopes: []*remote.MessageEnvelope{{MessageData: data}},
+	}
+	if sender != nil {
+		b.Senders = []*actor.PID{sender}
+		b.Envelopes[0].Sender = 1
+	}
+	return b
+}
+
+// A hostileFrame is one that must do no harm. It is made for the address of the system that it is sent to.
+type hostileFrame struct {
+	frame func(ours string) []byte
+	// reason is what it is counted as. closes: and the connection is closed for it; otherwise it is only dropped.
+	reason string
+	closes bool
+}
+
+// changed is a frame with a harmless message to an actor that can be reached, but for a change.
+func changed(change func(b *remote.MessageBatch, ours string)) func(string) []byte {
+	return func(ours string) []byte {
+		b := oneBatch(actor.NewPID(ours, "echo"), "google.protobuf.StringValue", encoded(wrapperspb.String("x")), nil)
+		change(b, ours)
+		return batchFrame(b)
+	}
+}
+
+// to is a frame with a message to an actor.
+func to(name string, message proto.Message) func(string) []byte {
+	return func(ours string) []byte { return oneFrame(actor.NewPID(ours, name), message, nil) }
+}
+
+func from(address, name string, message proto.Message) func(string) []byte {
+	return func(ours string) []byte {
+		if address == "" {
+			address = ours
+		}
+		return oneFrame(actor.NewPID(ours, "raft/g/1"), message, actor.NewPID(address, name))
+	}
+}
+
+func closing(reason string, frame func(string) []byte) hostileFrame {
+	return hostileFrame{frame, reason, true}
+}
+
+func dropping(reason string, frame func(string) []byte) hostileFrame {
+	return hostileFrame{frame, reason, false}
+}
+
+func plain(frame []byte) func(string) []byte { return func(string) []byte { return frame } }
+
+var (
+	theirs     = actor.NewPID(hostileAddress, "a")
+	watchTheir = &actor.Watch{Watcher: theirs}
+	text       = wrapperspb.String("x")
+)
+
+// hostileFrames are all kinds of frames that harm Proto.Actor without the guard, and some more.
+var hostileFrames = map[string]hostileFrame{
+	"type index negative":           closing("malformed", changed(func(b *remote.MessageBatch, _ string) { b.Envelopes[0].TypeId = -1 })),
+	"type index too high":           closing("malformed", changed(func(b *remote.MessageBatch, _ string) { b.Envelopes[0].TypeId = 1 })),
+	"target index negative":         closing("malformed", changed(func(b *remote.MessageBatch, _ string) { b.Envelopes[0].Target = -1 })),
+	"target index too high":         closing("malformed", changed(func(b *remote.MessageBatch, _ string) { b.Envelopes[0].Target = 1 })),
+	"no targets":                    closing("malformed", changed(func(b *remote.MessageBatch, _ string) { b.Targets = nil })),
+	"no types":                      closing("malformed", changed(func(b *remote.MessageBatch, _ string) { b.TypeNames = nil })),
+	"sender index negative":         closing("malformed", changed(func(b *remote.MessageBatch, _ string) { b.Envelopes[0].Sender = -1 })),
+	"sender index too high":         closing("malformed", changed(func(b *remote.MessageBatch, _ string) { b.Envelopes[0].Sender = 1 })),
+	"serializer JSON":               closing("serializer", changed(func(b *remote.MessageBatch, _ string) { b.Envelopes[0].SerializerId = 1 })),
+	"serializer unknown":            closing("serializer", changed(func(b *remote.MessageBatch, _ string) { b.Envelopes[0].SerializerId = 2 })),
+	"serializer negative":           closing("serializer", changed(func(b *remote.MessageBatch, _ string) { b.Envelopes[0].SerializerId = -1 })),
+	"type unknown":                  dropping("unknown-type", changed(func(b *remote.MessageBatch, _ string) { b.TypeNames[0] = "no.Such" })),
+	"type empty":                    dropping("unknown-type", changed(func(b *remote.MessageBatch, _ string) { b.TypeNames[0] = "" })),
+	"type of an enum":               dropping("unknown-type", changed(func(b *remote.MessageBatch, _ string) { b.TypeNames[0] = "actor.TerminatedReason" })),
+	"type of a service":             dropping("unknown-type", changed(func(b *remote.MessageBatch, _ string) { b.TypeNames[0] = "remote.Remoting" })),
+	"payload cut off":               closing("payload", changed(func(b *remote.MessageBatch, _ string) { b.Envelopes[0].MessageData = []byte{0x0a, 5, 'x'} })),
+	"payload no UTF-8":              closing("payload", changed(func(b *remote.MessageBatch, _ string) { b.Envelopes[0].MessageData = []byte{0x0a, 1, 0xff} })),
+	"payload of many parts":         closing("payload", manyParts),
+	"Terminated of nobody":          closing("payload", to("watcher", &actor.Terminated{})),
+	"Terminated at another place":   closing("payload", to("watcher", &actor.Terminated{Who: actor.NewPID("127.0.0.1:10", "a")})),
+	"Terminated of what is local":   closing("payload", to("watcher", &actor.Terminated{Who: actor.NewPID("nonhost", "echo")})),
+	"Terminated that nobody awaits": dropping("watch", to("watcher", &actor.Terminated{Who: theirs})),
+	"Stop a raft actor":             dropping("type", to("raft/g/1", &actor.Stop{})),
+	"Stop an exposed actor":         dropping("type", to("echo", &actor.Stop{})),
+	"Stop the endpoints":            dropping("target", to("EndpointSupervisor", &actor.Stop{})),
+	"Stop a hidden actor":           dropping("target", to("hidden", &actor.Stop{})),
+	"PoisonPill":                    dropping("type", to("raft/g/1", &actor.PoisonPill{})),
+	"PoisonPill for one hidden":     dropping("target", to("hidden", &actor.PoisonPill{})),
+	"Watch by nobody":               closing("payload", to("raft/g/1", &actor.Watch{})),
+	"Unwatch by nobody":             closing("payload", to("raft/g/1", &actor.Unwatch{})),
+	"Watch by nobody of nothing":    dropping("target", to("nobody", &actor.Watch{})),
+	"Watch by a local actor":        dropping("named", to("raft/g/1", &actor.Watch{Watcher: actor.NewPID("nonhost", "watcher")})),
+	"Watch by an actor elsewhere":   dropping("named", to("raft/g/1", &actor.Watch{Watcher: actor.NewPID("127.0.0.1:10", "a")})),
+	"Watch a hidden actor":          dropping("target", to("hidden", watchTheir)),
+	"Watch what is not there":       dropping("target", to("nobody", watchTheir)),
+	"message to a hidden actor":     dropping("target", to("hidden", text)),
+	"message to a guardian":         dropping("target", to("guardian$1", text)),
+	"message to a future":           dropping("target", to("future$1", text)),
+	"message to the event stream":   dropping("target", to("eventstream", text)),
+	"message to the dead letters":   dropping("target", to("deadletter", text)),
+	"message to an applier":         dropping("target", to("raft/g/1/applier", &raft.GetStatus{})),
+	"message to another member":     dropping("target", to("raft/g/2", &raft.GetStatus{})),
+	"a member spelled oddly":        dropping("target", to("raft/g/01", &raft.GetStatus{})),
+	"spawning":                      dropping("target", to("activator", &remote.ActorPidRequest{Name: "x", Kind: "y"})),
+	"spawning by an exposed actor":  dropping("type", to("echo", &remote.ActorPidRequest{Name: "x", Kind: "y"})),
+	"another type than exposed":     dropping("type", to("echo", wrapperspb.Int64(1))),
+	"another type for a member":     dropping("type", to("raft/g/1", text)),
+	"sender a local guardian":       dropping("foreign", from("", "guardian$1", &raft.GetStatus{})),
+	"sender local by no address":    dropping("foreign", from("nonhost", "guardian$1", &raft.GetStatus{})),
+	"sender elsewhere":              dropping("foreign", from("127.0.0.1:10", "a", &raft.GetStatus{})),
+	"sender a socket":               dropping("foreign", from("unix:/tmp/x", "a", &raft.GetStatus{})),
+	"subscriber a local guardian":   dropping("named", to("raft/g/1", &raft.Subscribe{Subscriber: actor.NewPID("nonhost", "guardian$1")})),
+	"subscriber elsewhere":          dropping("named", to("raft/g/1", &raft.Subscribe{Subscriber: actor.NewPID("127.0.0.1:10", "a")})),
+	"subscriber without a name":     dropping("named", to("raft/g/1", &raft.GrantCredit{Subscriber: &actor.PID{}})),
+	"subscriber in two halves":      dropping("named", subscriberInHalves),
+	"target elsewhere":              dropping("foreign", changed(func(b *remote.MessageBatch, _ string) { b.Targets[0].Address = "127.0.0.1:10" })),
+	"target by no address":          dropping("foreign", changed(func(b *remote.MessageBatch, _ string) { b.Targets[0].Address = "nonhost" })),
+	"target spelled otherwise": dropping("foreign", changed(func(b *remote.MessageBatch, ours string) {
+		b.Targets[0].Address = strings.Replace(ours, "127.0.0.1", "localhost", 1)
+	})),
+	"target without a name":  dropping("foreign", changed(func(b *remote.MessageBatch, _ string) { b.Targets[0].Id = "" })),
+	"nothing":                closing("hello", plain(nil)),
+	"connect response":       closing("hello", plain(encoded(&remote.RemoteMessage{MessageType: &remote.RemoteMessage_ConnectResponse{ConnectResponse: &remote.ConnectResponse{}}}))),
+	"disconnect request":     closing("hello", plain(encoded(&remote.RemoteMessage{MessageType: &remote.RemoteMessage_DisconnectRequest{DisconnectRequest: &remote.DisconnectRequest{}}}))),
+	"second connect request": closing("hello", plain(helloFrame(hostileAddress))),
+	"no protobuf":            closing("malformed", plain([]byte{0xff, 0xff, 0xff})),
+	"cut off":                closing("malformed", plain([]byte{0x0a, 100, 1})),
+	"envelope cut off":       closing("malformed", plain([]byte{0x0a, 2, 0x1a, 9})),
+	"type name no UTF-8":     closing("malformed", plain([]byte{0x0a, 3, 0x0a, 1, 0xff})),
+	"many empty envelopes":   closing("too-much", plain(emptyParts(0x1a))),
+	"many empty types":       closing("too-much", plain(emptyParts(0x0a))),
+	"many empty targets":     closing("too-much", plain(emptyParts(0x12))),
+	"many empty senders":     closing("too-much", plain(emptyParts(0x22))),
+	"long header":            closing("too-much", longHeader),
+	"larger than any":        closing("too-much", plain(make([]byte, 5<<20))),
+}
+
+// emptyParts is a frame of the largest size that has nothing but empty parts of a batch.
+func emptyParts(tag byte) []byte {
+	frame := []byte{0x0a}
+	parts := make([]byte, 4<<20-16)
+	for i := 0; i < len(parts); i += 2 {
+		parts[i] = tag
+	}
+	return protowire.AppendBytes(frame, parts)
+}
+
+func longHeader(ours string) []byte {
+	return changed(func(b *remote.MessageBatch, _ string) {
+		data := map[string]string{}
+		for i := range 4096 {
+			data[fmt.Sprint(i)] = ""
+		}
+		b.Envelopes[0].MessageHeader = &remote.MessageHeader{HeaderData: data}
+	})(ours)
+}
+
+// manyParts is a status with a million members, each of them empty.
+func manyParts(ours string) []byte {
+	data := make([]byte, 2<<20)
+	for i := 0; i < len(data); i += 2 {
+		data[i] = 11<<3 | 2 // members
+	}
+	return batchFrame(oneBatch(actor.NewPID(ours, "raft/g/1"), "raftactor.v1.Status", data, nil))
+}
+
+// subscriberInHalves names a subscriber twice; protobuf merges the two into a local actor.
+func subscriberInHalves(ours string) []byte {
+	data := protowire.AppendTag(nil, 1, protowire.BytesType)
+	data = protowire.AppendBytes(data, encoded(actor.NewPID(hostileAddress, "a")))
+	data = protowire.AppendTag(data, 1, protowire.BytesType)
+	data = protowire.AppendBytes(data, encoded(&actor.PID{Address: "nonhost"}))
+	return batchFrame(oneBatch(actor.NewPID(ours, "raft/g/1"), "raftactor.v1.Subscribe", data, nil))
+}
+
+// A victim is a system that is attacked, and what it was like before.
+type victim struct {
+	*process
+	material *raftremote.TLS
+	before   childState
+}
+
+// victims are one with TLS, and one without.
+func victims(t *testing.T) map[string]*victim {
+	t.Helper()
+	dir := certificates(t, map[string]string{"own": "raft://c/own", "other": "raft://c/other"})
+	material, err := loadTLS(dir("other"))
+	check(t, err)
+	all := map[string]*victim{
+		"insecure": {process: startProcess(t, childConfig{Cluster: "c"})},
+		"tls":      {process: startProcess(t, childConfig{Cluster: "c", Certificates: dir("own")}), material: material},
+	}
+	for _, v := range all {
+		// The third entry is the last that a leader writes by itself.
+		v.before = v.await("the group has settled", func(s childState) bool { return s.Commit == 3 })
+	}
+	return all
+}
+
+func (v *victim) attack(t testing.TB) *hostile {
+	return attack(t, v.address, v.material, methodReceive)
+}
+
+// unharmed checks that the process is as it was.
+func (v *victim) unharmed(t testing.TB) childState {
+	t.Helper()
+	now := v.state()
+	for name, alive := range now.Alive {
+		if !alive {
+			t.Errorf("%s is dead, or does not answer", name)
+		}
+	}
+	if now.Term != v.before.Term || now.Commit != v.before.Commit || now.Disturbed > 0 || len(now.Terminated) > 0 {
+		t.Errorf("it was %+v, and is %+v", v.before, now)
+	}
+	return now
+}
+
+func TestNoFrameHarmsTheProcess(t *testing.T) {
+	t.Parallel()
+	for kind, v := range victims(t) {
+		for name, f := range hostileFrames {
+			t.Run(kind+"/"+name, func(t *testing.T) { v.testFrame(t, f) })
+			t.Run(kind+"/before the handshake/"+name, func(t *testing.T) { v.testFirstFrame(t, f) })
+		}
+		v.unharmed(t)
+	}
+}
+
+// testFrame sends a frame after a proper connect request.
+func (v *victim) testFrame(t *testing.T, f hostileFrame) {
+	before := v.state()
+	h := v.attack(t)
+	h.send(helloFrame(hostileAddress))
+	h.send(f.frame(v.address))
+	if f.closes {
+		check(t, h.awaitClosed())
+	} else {
+		// The connection is good for what is allowed, which comes behind.
+		h.send(oneFrame(actor.NewPID(v.address, "echo"), text, nil))
+		v.await("the next message has come", func(s childState) bool { return s.Echoed > before.Echoed })
+	}
+	after := v.unharmed(t)
+	if got := after.Refused[f.reason] - before.Refused[f.reason]; got != 1 {
+		t.Errorf("counted %d times as %q: %v, before %v", got, f.reason, after.Refused, before.Refused)
+	}
+	if f.closes && after.Echoed != before.Echoed {
+		t.Error("something has passed")
+	}
+}
+
+// testFirstFrame sends a frame before anything else. Only a connect request is in order then.
+func (v *victim) testFirstFrame(t *testing.T, f hostileFrame) {
+	if f.reason == "hello" && string(f.frame(v.address)) == string(helloFrame(hostileAddress)) {
+		return // it is in order
+	}
+	h := v.attack(t)
+	h.send(f.frame(v.address))
+	check(t, h.awaitClosed())
+	v.unharmed(t)
+}
+
+func TestNoConnectRequestIsBelievedThatCannotBeTrue(t *testing.T) {
+	t.Parallel()
+	for kind, v := range victims(t) {
+		for _, address := range []string{
+			"", "nonhost", v.address, "127.0.0.1", "127.0.0.1:0", "127.0.0.1:x", "127.0.0.1:070", ":7001", "0.0.0.0:7001",
+			"unix:/tmp/x", "unix:7001", "dns:7001", "passthrough:7001", "a b:7001", "a/b:7001", strings.Repeat("a", 300) + ":1",
+		} {
+			before := v.state()
+			h := v.attack(t)
+			h.send(helloFrame(address))
+			check(t, h.awaitClosed())
+			if after := v.unharmed(t); after.Refused["address"] != before.Refused["address"]+1 {
+				t.Errorf("%s: %q is counted %d times", kind, address, after.Refused["address"]-before.Refused["address"])
+			}
+		}
+	}
+}
+
+func TestUnaryCallsAndUnknownMethodsAreRefused(t *testing.T) {
+	t.Parallel()
+	for kind, v := range victims(t) {
+		for _, method := range []string{"/remote.Remoting/ListProcesses", "/remote.Remoting/GetProcessDiagnostics"} {
+			h := v.attack(t)
+			var reply []byte
+			if err := h.client.Invoke(context.Background(), method, []byte{0xff}, &reply); err == nil {
+				t.Errorf("%s: %s is served", kind, method)
+			}
+			check(t, h.awaitClosed())
+		}
+		for _, method := range []string{"/a/b", "/raftactor.link.v1.Link/Other", "/raftactor.link.v2.Link/Exchange"} {
+			h := attack(t, v.address, v.material, method)
+			h.send([]byte{1})
+			check(t, h.awaitClosed())
+		}
+		if s := v.unharmed(t); s.Refused["method"] != 5 {
+			t.Errorf("%s: counted %d times", kind, s.Refused["method"])
+		}
+	}
+}
+
+func TestNoFrameOfTheLinkHarmsTheProcess(t *testing.T) {
+	t.Parallel()
+	for kind, v := range victims(t) {
+		for name, frame := range map[string][]byte{
+			"nothing": nil, "no protobuf": {0xff, 0xff, 0xff}, "Proto.Actor's hello": helloFrame(hostileAddress),
+			"large": make([]byte, 3<<20), "too large": make([]byte, 5<<20), "cut off": {0x0a, 100},
+		} {
+			before := v.state()
+			h := attack(t, v.address, v.material, linkMethod)
+			h.send(frame)
+			if err := h.awaitClosed(); err != nil {
+				t.Errorf("%s: %s: %v", kind, name, err)
+			}
+			after := v.unharmed(t)
+			if count := func(s childState) int64 { return s.Refused["malformed"] + s.Refused["too-much"] }; count(after) != count(before)+1 {
+				t.Errorf("%s: %s: counted are %v, before %v", kind, name, after.Refused, before.Refused)
+			}
+		}
+	}
+}
+
+func TestAConnectionThatSaysNothingSensibleIsClosedAndCounted(t *testing.T) {
+	t.Parallel()
+	for kind, v := range victims(t) {
+		for _, garbage := range []string{"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n", strings.Repeat("\x00", 4096)} {
+			before := v.state()
+			conn, err := net.Dial("tcp", v.address)
+			check(t, err)
+			check(t, conn.SetDeadline(time.Now().Add(deadline)))
+			_, _ = conn.Write([]byte(garbage))
+			if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%s: the connection is still there", kind)
+			}
+			conn.Close()
+			count := func(s childState) int64 { return s.Refused["silent"] + s.Refused["handshake"] }
+			v.await("it is counted", func(s childState) bool { return count(s) == count(before)+1 })
+		}
+		v.unharmed(t)
+	}
+}
+
+func TestAStreamThatSaysNothingIsClosed(t *testing.T) {
+	t.Parallel()
+	for kind, v := range victims(t) {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			streams := []*hostile{
+				attack(t, v.address, v.material, methodReceive), attack(t, v.address, v.material, linkMethod),
+			}
+			for _, h := range streams {
+				check(t, h.awaitClosed())
+			}
+			v.await("both are counted", func(s childState) bool { return s.Refused["silent"] == 2 })
+			v.unharmed(t)
+		})
+	}
+}
+
+func TestWhoIsNotBelievedGetsNoConnection(t *testing.T) {
+	t.Parallel()
+	v := victims(t)["tls"]
+	other := certificates(t, map[string]string{"stranger": "raft://c/own"})
+	stranger, err := loadTLS(other("stranger"))
+	check(t, err)
+	stranger.Authorities = v.material.Authorities // it believes the victim, and not the other way round
+	for name, creds := range map[string]credentials.TransportCredentials{
+		"another authority": clientCredentials(stranger),
+		"no certificate":    credentials.NewTLS(&tls.Config{RootCAs: v.material.Authorities}),
+		"no TLS":            insecure.NewCredentials(),
+		"TLS 1.2": credentials.NewTLS(&tls.Config{
+			Certificates: []tls.Certificate{v.material.Certificate}, RootCAs: v.material.Authorities, MaxVersion: tls.VersionTLS12,
+		}),
+	} {
+		client, err := grpc.NewClient("passthrough:///"+v.address, grpc.WithTransportCredentials(creds), grpc.WithNoProxy(),
+			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(bytesCodec{})))
+		check(t, err)
+		stream, err := client.NewStream(context.Background(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, methodReceive)
+		if err == nil {
+			_ = stream.SendMsg(helloFrame(hostileAddress))
+			var reply []byte
+			err = stream.RecvMsg(&reply)
+		}
+		if status.Code(err) != codes.Unavailable {
+			t.Errorf("%s: got %v", name, err)
+		}
+		client.Close()
+	}
+	v.await("all are counted", func(s childState) bool { return s.Refused["handshake"] >= 4 })
+	v.unharmed(t)
+}
