@@ -255,6 +255,7 @@ func (r *raftActor) pass(elapsed int64) {
 		r.work.add(letGo{})
 	}
 	r.snapshots.tick(r)
+	r.feed.pass(r.clock, r.cfg.ticks(probeInterval))
 	r.publishSlowStatus(elapsed)
 	r.overload.tick(r.vitals.overloaded.Load())
 	if now := r.node.Overview(); now.Role == node.Leader {
