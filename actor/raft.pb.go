@@ -478,7 +478,7 @@ const (
 	// Nothing is known: followers hear of their leader only.
 	MemberInfo_CONTACT_UNSPECIFIED MemberInfo_Contact = 0
 	MemberInfo_REACHABLE           MemberInfo_Contact = 1
-	// The transport does not reach it, or, on the leader and of the leader, nothing was heard for an election timeout.
+	// The transport does not reach it; or the leader has not heard from it for an election timeout.
 	MemberInfo_UNREACHABLE MemberInfo_Contact = 2
 )
 

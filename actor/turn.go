@@ -213,6 +213,7 @@ func (r *raftActor) control(message any) {
 		r.step(&m.event)
 	case peerUnreachable:
 		r.lost.told(m.id)
+		r.noteLost(m.id)
 		r.step(&node.Unreachable{Peer: m.id})
 		r.calls.lose(r.system, m.id)
 	case *logWanted:
@@ -234,6 +235,9 @@ func (r *raftActor) fromPeer(e *PeerEnvelope) {
 	}
 	if r.logger.IsTrace() {
 		r.logger.traceEnvelope("received", e)
+	}
+	if len(r.unreached) > 0 {
+		r.noteReached(e.From)
 	}
 	for _, m := range e.Messages {
 		if m.Head().From != e.From {
@@ -280,6 +284,12 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 	c := r.callOf(request, sender)
 	if c == nil || c.answered.Load() {
 		return // nobody waits for it any more
+	}
+	if add, ok := c.change.(*node.AddMember); ok {
+		if err := r.cfg.checkAddress(add.Address); err != nil {
+			c.reject(r.system, invalid("adding member %d: its address: %v", add.ID, err))
+			return
+		}
 	}
 	if rejected := r.letIn(c); rejected != nil {
 		c.reject(r.system, rejected)
