@@ -47,6 +47,12 @@ func newRemoting(tb testing.TB) *remoting {
 // join makes an actor system with that address.
 func (w *remoting) join(address string) *actor.ActorSystem {
 	system := quietSystem()
+	w.connect(address, system)
+	return system
+}
+
+// connect gives an actor system an address, before anything is spawned there.
+func (w *remoting) connect(address string, system *actor.ActorSystem) {
 	system.ProcessRegistry.Address = address
 	system.ProcessRegistry.RegisterAddressResolver(func(pid *actor.PID) (actor.Process, bool) {
 		return &foreign{w, system}, true
@@ -54,7 +60,6 @@ func (w *remoting) join(address string) *actor.ActorSystem {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.systems[address] = system
-	return system
 }
 
 // foreign stands in a system for the processes of all others.
@@ -134,35 +139,39 @@ func (w *remoting) deliver() bool {
 }
 
 func (w *remoting) arrive(p *parcel) {
-	times := 1
-	if w.fault != nil {
-		times = w.fault(p)
-	}
 	w.mu.Lock()
-	system := w.systems[p.target.Address]
-	if w.cut[p.from] || w.cut[p.target.Address] {
-		times = 0
-	}
+	system, isCut := w.systems[p.target.Address], w.cut[p.from] || w.cut[p.target.Address]
 	w.mu.Unlock()
 	if system == nil {
 		w.bounce(p)
 		return
 	}
-	for range times {
-		message := p.message()
-		switch {
-		case !p.isSystem:
-			system.Root.Send(copied(p.target), &actor.MessageEnvelope{Message: message, Sender: copied(p.sender)})
-		default:
-			if m, ok := message.(*actor.Terminated); ok {
-				w.mu.Lock()
-				w.unwatch(p.target, m.Who)
-				w.mu.Unlock()
-			}
-			process, _ := system.ProcessRegistry.GetLocal(p.target.Id)
-			process.SendSystemMessage(copied(p.target), message)
-		}
+	times := 1
+	if w.fault != nil {
+		times = w.fault(p)
 	}
+	if isCut {
+		return
+	}
+	for range times {
+		w.hand(p, system)
+	}
+}
+
+// hand gives a parcel to its receiver.
+func (w *remoting) hand(p *parcel, system *actor.ActorSystem) {
+	message := p.message()
+	if !p.isSystem {
+		system.Root.Send(copied(p.target), &actor.MessageEnvelope{Message: message, Sender: copied(p.sender)})
+		return
+	}
+	if m, ok := message.(*actor.Terminated); ok {
+		w.mu.Lock()
+		w.unwatch(p.target, m.Who)
+		w.mu.Unlock()
+	}
+	process, _ := system.ProcessRegistry.GetLocal(p.target.Id)
+	process.SendSystemMessage(copied(p.target), message)
 }
 
 // bounce tells a sender that nothing was sent.
