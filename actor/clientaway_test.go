@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"google.golang.org/protobuf/proto"
@@ -21,17 +22,18 @@ func (f *fixture) doing(do func()) {
 		defer close(done)
 		do()
 	}()
-	for range 1_000_000 {
+	for late := time.After(30 * time.Second); ; {
 		select {
 		case <-done:
 			return
+		case <-late:
+			f.Fatal("it does not come to its end")
 		default:
 			f.settle()
 			f.clock.Advance(clientTick)
 			runtime.Gosched()
 		}
 	}
-	f.Fatal("it does not come to its end")
 }
 
 // awayClient is a client in the fixture's own system, which it closes.

@@ -24,6 +24,8 @@ type remoting struct {
 	queue   []*parcel                     // guarded by mu
 	// cut are addresses that nothing goes to, and nothing comes from. Guarded by mu.
 	cut map[string]bool
+	// lost are those of them that everybody knows of: nothing is sent there. Guarded by mu.
+	lost map[string]bool
 	// watches are those that processes of one system keep of another's. Guarded by mu.
 	watches []watch
 }
@@ -41,7 +43,7 @@ type parcel struct {
 type watch struct{ watcher, watchee *actor.PID }
 
 func newRemoting(tb testing.TB) *remoting {
-	return &remoting{TB: tb, systems: map[string]*actor.ActorSystem{}, cut: map[string]bool{}}
+	return &remoting{TB: tb, systems: map[string]*actor.ActorSystem{}, cut: map[string]bool{}, lost: map[string]bool{}}
 }
 
 // join makes an actor system with that address.
@@ -141,8 +143,9 @@ func (w *remoting) deliver() bool {
 func (w *remoting) arrive(p *parcel) {
 	w.mu.Lock()
 	system, isCut := w.systems[p.target.Address], w.cut[p.from] || w.cut[p.target.Address]
+	isLost := w.lost[p.target.Address] && !w.cut[p.from]
 	w.mu.Unlock()
-	if system == nil {
+	if system == nil || isLost {
 		w.bounce(p)
 		return
 	}
@@ -211,7 +214,7 @@ func (w *remoting) unwatch(watcher, watchee *actor.PID) {
 // lose cuts an address off, for good or until it is healed, and has all others hear of it.
 func (w *remoting) lose(address string) {
 	w.mu.Lock()
-	w.cut[address] = true
+	w.cut[address], w.lost[address] = true, true
 	var lost []watch
 	for _, x := range w.watches {
 		if x.watchee.Address == address || x.watcher.Address == address {
@@ -242,6 +245,7 @@ func (w *remoting) heal() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	clear(w.cut)
+	clear(w.lost)
 }
 
 // silence cuts an address off, and nobody hears of it.
@@ -289,6 +293,7 @@ func (f *fixture) revive(id ID) {
 	f.Helper()
 	f.remoting.mu.Lock()
 	delete(f.remoting.cut, hostOf(id))
+	delete(f.remoting.lost, hostOf(id))
 	f.remoting.mu.Unlock()
 	f.spawn(id, &journal{})
 }
