@@ -311,6 +311,10 @@ func TestAStrayReplyToAClientIsIgnored(t *testing.T) {
 		t.Errorf("got %v, %v", a.result, a.err)
 	}
 	stray(c.errands.last, &Proposed{Index: 99})
+	c.Close()
+	if _, there := f.system.ProcessRegistry.GetLocal(c.errands.pid.Id); there {
+		t.Error("the client is closed, and still takes replies")
+	}
 }
 
 // What a member of another system says is the same error as what one of this system says.
