@@ -29,8 +29,10 @@ func (e *GapError) Error() string {
 func (e *GapError) Is(target error) bool { return target == ErrGap }
 
 const (
-	// appliedWindow is how many commands a stream holds at most that the loop has not come to.
-	appliedWindow = 1024
+	// appliedWindow is how many commands a stream holds at most that the loop has not come to, and appliedWindowBytes how
+	// many bytes they may come to, but for the last.
+	appliedWindow      = 1024
+	appliedWindowBytes = 4 << 20
 	// appliedSilence is how long a stream waits for its member to say something. One that has not begun by then is given
 	// up, and one in another process is asked anew: what got lost on the way heals by that.
 	appliedSilence = 10 * time.Second
@@ -45,8 +47,8 @@ const (
 //
 // It ends with an error, which is yielded last: the context's, wrapped, when that is done; [ErrClosed] when the client is
 // closed; a [*GapError] when a snapshot covers the place on all members that can be asked. Leaving the loop ends the
-// subscription. A loop that is slow holds nobody up: the stream keeps up to 1,024 commands for it, and the rest stays in
-// the log, unless that is compacted.
+// subscription. A loop that is slow holds nobody up: the stream keeps up to 1,024 commands for it, or 4 MiB of them and one
+// more, and the rest stays in the log, unless that is compacted.
 //
 // The data of a command is shared with the log. It stays as it is, and must not be changed; who keeps many copies what is
 // needed. One sequence may be ranged over several times, at once too: each is a stream of its own.
@@ -63,7 +65,7 @@ func (c *Client) Applied(ctx context.Context, from Index) iter.Seq2[Command, err
 				if !yield(commands[k], nil) {
 					return
 				}
-				s.delivered(commands[k].Index)
+				s.delivered(&commands[k])
 			}
 			if err != nil {
 				yield(Command{}, err)
@@ -89,10 +91,11 @@ type appliedStream struct {
 	resume Index
 
 	source *appliedSource // nil between members
-	// taken counts the commands of the source that were delivered, and granted is its credit.
-	taken, granted uint64
-	spare          []Command
-	timer          *time.Timer
+	// taken counts the commands of the source that were delivered, and granted is its credit; then the same in bytes.
+	taken, granted           uint64
+	takenBytes, grantedBytes int64
+	spare                    []Command
+	timer                    *time.Timer
 }
 
 // receive waits for commands. They are its own until the next call.
@@ -139,6 +142,7 @@ func (s *appliedStream) subscribe(ctx context.Context) error {
 		return err
 	}
 	s.taken, s.granted = 0, appliedWindow
+	s.takenBytes, s.grantedBytes = 0, appliedWindowBytes
 	s.source = newAppliedSource(s.system, s.members[s.at%len(s.members)], s.next)
 	return nil
 }
@@ -176,7 +180,7 @@ func (s *appliedStream) wait(ctx context.Context, started bool) error {
 		case !started:
 			s.leave()
 			s.at, s.failed = s.at+1, s.failed+1
-		case s.source.member.Address != s.system.Address():
+		case !isHere(s.system, s.source.member):
 			s.leave()
 		}
 	case <-ctx.Done():
@@ -213,12 +217,13 @@ func (s *appliedStream) cause(err error) error {
 }
 
 // delivered takes note of what the loop is done with, and grants credit for it in portions.
-func (s *appliedStream) delivered(index Index) {
-	s.next = index + 1
+func (s *appliedStream) delivered(command *Command) {
+	s.next = command.Index + 1
 	s.taken++
-	if s.granted-s.taken <= appliedWindow/2 {
-		s.granted = s.taken + appliedWindow
-		s.source.grant(s.granted)
+	s.takenBytes += creditBytesEach + int64(len(command.Data))
+	if s.granted-s.taken <= appliedWindow/2 || s.grantedBytes-s.takenBytes <= appliedWindowBytes/2 {
+		s.granted, s.grantedBytes = s.taken+appliedWindow, s.takenBytes+appliedWindowBytes
+		s.source.grant(s.granted, uint64(s.grantedBytes))
 	}
 }
 

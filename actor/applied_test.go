@@ -320,7 +320,7 @@ func TestASlowLoopHoldsAWindowOfCommands(t *testing.T) {
 			}
 			got++
 			granted := s.granted
-			s.delivered(command.Index)
+			s.delivered(&command)
 			if s.granted != granted {
 				grants++
 			}

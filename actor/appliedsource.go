@@ -1,6 +1,8 @@
 package raft
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -46,14 +48,17 @@ type appliedEnd struct {
 func newAppliedSource(system *actor.ActorSystem, member *actor.PID, from Index) *appliedSource {
 	s := &appliedSource{system: system, member: member, arrived: make(chan struct{}, 1)}
 	s.first = from
-	s.pid, _ = system.ProcessRegistry.Add(s, "applied"+system.ProcessRegistry.NextId())
+	// What is sent to a subscriber of an earlier process must not find this one.
+	s.pid, _ = system.ProcessRegistry.Add(s, fmt.Sprintf("applied%s-%016x", system.ProcessRegistry.NextId(), rand.Uint64()))
 	process, there := system.ProcessRegistry.Get(member)
 	if !there {
 		s.stop(&appliedEnd{})
 		return s
 	}
 	process.SendSystemMessage(member, &actor.Watch{Watcher: s.pid})
-	system.Root.RequestWithCustomSender(member, &Subscribe{FromIndex: uint64(from), Credit: appliedWindow}, s.pid)
+	system.Root.RequestWithCustomSender(member, &Subscribe{
+		FromIndex: uint64(from), Credit: appliedWindow, CreditBytes: appliedWindowBytes,
+	}, s.pid)
 	return s
 }
 
@@ -67,8 +72,8 @@ func (s *appliedSource) take(empty []Command) ([]Command, appliedState) {
 }
 
 // grant raises the credit.
-func (s *appliedSource) grant(upTo uint64) {
-	tell(s.system, s.member, &GrantCredit{Subscriber: s.pid, UpTo: upTo})
+func (s *appliedSource) grant(upTo, upToBytes uint64) {
+	tell(s.system, s.member, &GrantCredit{Subscriber: s.pid, UpTo: upTo, UpToBytes: upToBytes})
 }
 
 // leave ends the subscription. Nothing is left of it.

@@ -274,7 +274,7 @@ func TestAppliedDoesNotWaitForASilentMemberForever(t *testing.T) {
 		if err != nil || len(commands) != 1 || commands[0].Index != want {
 			t.Fatalf("got %v, %v, want index %d", commands, err, want)
 		}
-		s.delivered(want)
+		s.delivered(&commands[0])
 	}
 	if !slices.Equal(first.asked, []uint64{5}) || !slices.Equal(second.asked, []uint64{5, 6}) {
 		t.Errorf("asked from %v and %v", first.asked, second.asked)

@@ -49,10 +49,13 @@ type call struct {
 	tag    uint64
 	asker  asker
 
-	// hops counts the members that have passed it on: one at most. via is the leader that this member has
-	// passed it on to, or zero.
-	hops uint8
-	via  ID
+	// hops counts the members that have passed it on: one at most. direct: none is to. via is the leader that this
+	// member has passed it on to, or zero.
+	hops   uint8
+	direct bool
+	// errand is the number of the errand that it travels in to another system, or zero. Set by its client.
+	errand uint32
+	via    ID
 
 	answered atomic.Bool
 	// submitted: the node, or the leader, has been given the command. Unless the node turns it down it may stand in the
@@ -118,12 +121,18 @@ func (c *call) deliver(system *actor.ActorSystem, r reply) {
 }
 
 // tell sends an answer to whoever asked. If that is nobody any more, nobody hears of it: a dead letter has
-// its handlers run on this goroutine, and they may wait, or panic.
+// its handlers run on this goroutine, and they may wait, or panic. Neither does it matter what else bears the name that
+// was given: if it cannot take a message and panics, that is no fault of this member's.
 func tell(system *actor.ActorSystem, to *actor.PID, message any) {
-	if _, there := system.ProcessRegistry.Get(to); there {
+	if _, there := system.ProcessRegistry.Get(to); there && !isFacility(to) {
+		defer func() { _ = recover() }()
 		system.Root.Send(to, message)
 	}
 }
+
+// isFacility tells whether a PID is one of the processes of an actor system that run handlers with all they are sent, on
+// the sender's goroutine.
+func isFacility(pid *actor.PID) bool { return pid.Id == "eventstream" || pid.Id == "deadletter" }
 
 // message is the reply as it is sent to an actor.
 func (c *call) message(r reply) any {
@@ -137,6 +146,8 @@ func (c *call) message(r reply) any {
 		return &SessionOpened{Session: uint64(r.index), Tag: c.tag}
 	case queryCall:
 		return &Answer{Index: uint64(r.index), Result: r.result, Tag: c.tag}
+	case readyCall:
+		return &IsReady{Index: uint64(r.index), Tag: c.tag}
 	case changeCall:
 		return &MembersChanged{Index: uint64(r.index), Tag: c.tag}
 	case transferCall:
@@ -212,19 +223,21 @@ func (c *call) ask(request any) *Rejected {
 	case *Propose:
 		return c.propose(m)
 	case *OpenSession:
-		c.kind = openCall
+		c.kind, c.direct = openCall, m.Direct
 	case *Query:
 		if _, ok := Consistency_name[int32(m.Consistency)]; !ok {
 			return invalid("consistency %d is not known to this member", m.Consistency)
 		}
 		c.kind, c.payload = queryCall, m.Payload
 		c.local, c.min = m.Consistency == Consistency_LOCAL, Index(m.MinIndex)
+	case *AwaitReady:
+		c.kind = readyCall
 	case *ChangeMembers:
 		change, rejected := changeOf(m)
-		c.kind, c.change = changeCall, change
+		c.kind, c.change, c.direct = changeCall, change, m.Direct
 		return rejected
 	case *TransferLeadership:
-		c.kind, c.change = transferCall, &node.TransferLeadership{Target: ID(m.Target)}
+		c.kind, c.change, c.direct = transferCall, &node.TransferLeadership{Target: ID(m.Target)}, m.Direct
 	case *TakeSnapshot:
 		c.kind, c.change = snapshotCall, &node.RequestSnapshot{}
 	default:
@@ -234,7 +247,7 @@ func (c *call) ask(request any) *Rejected {
 }
 
 func (c *call) propose(m *Propose) *Rejected {
-	c.kind = proposeCall
+	c.kind, c.direct = proposeCall, m.Direct
 	if m.Session == 0 {
 		if m.Sequence != 0 || m.LowestUnanswered != 0 {
 			return invalid("Propose has a sequence and no session: open one with OpenSession")

@@ -25,10 +25,10 @@ func changeOf(m *ChangeMembers) (node.Event, *Rejected) {
 	}
 }
 
-// changeMessage is the message that asks for an event.
-func changeMessage(event node.Event, timeoutMs int64, tag uint64) proto.Message {
-	m := &ChangeMembers{TimeoutMs: timeoutMs, Tag: tag}
-	switch e := event.(type) {
+// changeMessage is the message that asks for the event of a call.
+func changeMessage(c *call, timeoutMs int64) proto.Message {
+	m := &ChangeMembers{TimeoutMs: timeoutMs, Tag: c.tag, Direct: c.direct}
+	switch e := c.change.(type) {
 	case *node.AddMember:
 		m.Change = &ChangeMembers_Add{&AddMember{Id: uint64(e.ID), Address: e.Address, Incarnation: uint64(e.Incarnation)}}
 	case *node.Promote:
@@ -41,6 +41,7 @@ func changeMessage(event node.Event, timeoutMs int64, tag uint64) proto.Message 
 	return m
 }
 
-func transferMessage(event node.Event, timeoutMs int64, tag uint64) proto.Message {
-	return &TransferLeadership{Target: uint64(event.(*node.TransferLeadership).Target), TimeoutMs: timeoutMs, Tag: tag}
+func transferMessage(c *call, timeoutMs int64) proto.Message {
+	target := c.change.(*node.TransferLeadership).Target
+	return &TransferLeadership{Target: uint64(target), TimeoutMs: timeoutMs, Tag: c.tag, Direct: c.direct}
 }

@@ -14,12 +14,17 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"example.com/raftactor/mailbox"
+	"example.com/raftactor/node"
 	"example.com/raftactor/timer"
 )
 
 // Client asks a group on behalf of goroutines. It knows some of the group's raft actors, finds the leader
 // from any of them, and follows it. It is safe for concurrent use, and has one goroutine however many requests
 // are under way. Close it when it is not needed any more.
+//
+// The raft actors may live in other actor systems, which then need not have a member of their own: the client asks them
+// over Proto.Actor's remoting. It asks such a one itself for the other members, and goes on with them when those are gone
+// that it was given. A member of its own system passes requests on to the leader, wherever that is.
 //
 // Commands are proposed in a session, which the first of them opens: each is applied once at most, however
 // often it has to be sent. So a request is sent again, after a pause and to another member if need be, until
@@ -40,9 +45,14 @@ type Client struct {
 	// unanswered sequence waits for proposals only.
 	proposals, others flight
 	courier           *courier
-	deadLetters       *eventstream.Subscription
-	closing           sync.Once
-	closed            chan struct{} // closed by Close
+	// errands are the requests to members in other actor systems.
+	errands errands
+	// detour is until when, by the courier's clock, followers are to pass requests on to a leader that this system does
+	// not reach.
+	detour  atomic.Int64
+	events  *eventstream.Subscription
+	closing sync.Once
+	closed  chan struct{} // closed by Close
 }
 
 // ClientConfig says how a client behaves. The zero value of a field means its default.
@@ -136,25 +146,27 @@ func newClient(system *actor.ActorSystem, cfg ClientConfig) *Client {
 	if len(c.members) > 0 {
 		c.route.Store(c.members[0])
 	}
+	c.errands.client = c
 	c.courier = newCourier(c, cfg)
-	c.deadLetters = system.EventStream.Subscribe(c.deadLetter)
+	c.events = system.EventStream.Subscribe(c.hear)
 	return c
 }
 
-// deadLetter answers what was sent to an actor that is gone.
-func (c *Client) deadLetter(event any) {
-	letter, ok := event.(*actor.DeadLetterEvent)
-	if !ok {
-		return
-	}
-	switch m := letter.Message.(type) {
-	case *call:
-		m.reject(c.system, &Rejected{
-			Code: Code_STOPPED, Outcome: Outcome_NOT_APPLIED,
-			Detail: fmt.Sprintf("there is no actor %s any more", letter.PID.GetId()),
-		})
-	case *statusCall:
-		m.answer(nil)
+// hear answers what was sent to an actor of this system that is gone, and takes note of addresses that are.
+func (c *Client) hear(event any) {
+	switch event := event.(type) {
+	case *actor.DeadLetterEvent:
+		switch m := event.Message.(type) {
+		case *call:
+			m.reject(c.system, &Rejected{
+				Code: Code_STOPPED, Outcome: Outcome_NOT_APPLIED,
+				Detail: fmt.Sprintf("there is no actor %s any more", event.PID.GetId()),
+			})
+		case *statusCall:
+			m.answer(nil)
+		}
+	case *node.AddressUnreachable:
+		c.errands.unreachable(event.Address)
 	}
 }
 
@@ -165,7 +177,8 @@ func (c *Client) Close() {
 		close(c.closed)
 		c.proposals.close()
 		c.others.close()
-		c.system.EventStream.Unsubscribe(c.deadLetters)
+		c.system.EventStream.Unsubscribe(c.events)
+		c.errands.close()
 		c.system.Root.Stop(c.courier.self)
 	})
 }

@@ -3,6 +3,7 @@ package raft
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -61,6 +62,9 @@ func (c *Client) Status(ctx context.Context, member *actor.PID) (*Status, error)
 	if member == nil {
 		return nil, fmt.Errorf("raft: asking for a status: the member's PID is nil: %w", ErrNotApplied)
 	}
+	if !isHere(c.system, member) {
+		return c.statusOf(ctx, member)
+	}
 	asked := &statusCall{status: make(chan *Status, 1)}
 	c.system.Root.Send(member, asked)
 	select {
@@ -73,6 +77,41 @@ func (c *Client) Status(ctx context.Context, member *actor.PID) (*Status, error)
 		return nil, fmt.Errorf("raft: asking %v for its status: %w", member, ErrClosed)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("raft: asking %v for its status: %w: %w", member, ErrNotApplied, ctx.Err())
+	}
+}
+
+// statusOf asks a member in another system, as often as it takes: a request may be lost, and so may its reply.
+func (c *Client) statusOf(ctx context.Context, member *actor.PID) (*Status, error) {
+	failed := func(err error) (*Status, error) {
+		return nil, fmt.Errorf("raft: asking %s at %s for its status: %w", member.Id, member.Address, err)
+	}
+	for {
+		type answer struct {
+			status   *Status
+			rejected *Rejected
+		}
+		answered := make(chan answer, 1)
+		number := c.errands.askStatus(member, func(s *Status, r *Rejected) { answered <- answer{s, r} })
+		again := time.NewTimer(attemptMax)
+		var err error
+		select {
+		case a := <-answered:
+			again.Stop()
+			if a.rejected != nil {
+				return failed(a.rejected.err())
+			}
+			return a.status, nil
+		case <-again.C:
+		case <-c.closed:
+			err = ErrClosed
+		case <-ctx.Done():
+			err = fmt.Errorf("%w: %w", ErrNotApplied, ctx.Err())
+		}
+		again.Stop()
+		c.errands.forget(number)
+		if err != nil {
+			return failed(err)
+		}
 	}
 }
 

@@ -15,10 +15,18 @@ import (
 // client makes a client of members, whose courier the fixture runs.
 func (f *fixture) client(cfg ClientConfig, ids ...ID) *Client {
 	for _, id := range ids {
-		cfg.Members = append(cfg.Members, f.pids[id])
+		cfg.Members = append(cfg.Members, f.pid(id))
 	}
 	cfg.Timer, cfg.scheduler, cfg.seed = f.clock, f.scheduler, f.seed
 	return newClient(f.system, cfg)
+}
+
+// pid is a member's as somebody has it who was told: without what it knows of an actor system.
+func (f *fixture) pid(id ID) *actor.PID {
+	if f.remoting == nil {
+		return f.pids[id]
+	}
+	return copied(f.pids[id])
 }
 
 // A promise is a proposal that nobody waits for, and what has become of it.

@@ -111,7 +111,7 @@ func TestAClientFollowsOnlyWhereItCanGo(t *testing.T) {
 		"none":                  {nil, Name("g", 1)},
 		"nobody of this system": {actor.NewPID(f.system.Address(), Name("g", 9)), Name("g", 1)},
 		"of this system":        {actor.NewPID(f.system.Address(), Name("g", 2)), Name("g", 2)},
-		"of another system":     {actor.NewPID("elsewhere:1", Name("g", 9)), Name("g", 9)},
+		"of another system":     {actor.NewPID("elsewhere:1", Name("g", 9)), Name("g", 1)},
 		"one that it knows":     {actor.NewPID("elsewhere:1", Name("g", 1)), Name("g", 1)},
 	} {
 		client.route.Store(s.pid)

@@ -98,7 +98,8 @@ type Config struct {
 // Member is a founding member.
 type Member struct {
 	ID ID
-	// Address is where the transport finds it. The memory transport needs none.
+	// Address is where the transport finds it: for raftremote HOST:PORT, as the other system itself calls it. A transport may
+	// refuse it ([AddressChecker]). The memory transport needs none.
 	Address string
 }
 
@@ -123,7 +124,7 @@ var groupName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$`)
 // Validate reports every fault of the configuration, and changes nothing.
 func (c Config) Validate() error {
 	full := c.withDefaults()
-	var faults []error
+	faults := c.addressFaults()
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Errorf("raft: config: "+format, args...))
 	}
@@ -176,6 +177,24 @@ func (c Config) Validate() error {
 	}
 	faults = append(faults, full.nodeConfig().Validate(), full.mailboxOptions().Validate())
 	return errors.Join(faults...)
+}
+
+// addressFaults are the founding members that the transport cannot reach as they are written.
+func (c Config) addressFaults() (faults []error) {
+	for _, m := range c.Members {
+		if err := c.checkAddress(m.Address); err != nil {
+			faults = append(faults, fmt.Errorf("raft: config: Members: the address of member %d: %w", m.ID, err))
+		}
+	}
+	return faults
+}
+
+// checkAddress asks the transport whether it can do with an address.
+func (c Config) checkAddress(address string) error {
+	if checker, ok := c.Transport.(AddressChecker); ok {
+		return checker.CheckAddress(address)
+	}
+	return nil
 }
 
 func (c Config) withDefaults() Config {

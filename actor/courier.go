@@ -40,6 +40,11 @@ type courier struct {
 	jitter float64
 	// tried counts members that were turned to.
 	tried int
+	// learned are members that a member in another system has told of, beside those that the client was given.
+	// statusErrand asks for them, since statusAsked of the clock.
+	learned      []*actor.PID
+	statusErrand uint32
+	statusAsked  int64
 	// looked are the ops of lookAfterAll. Reused.
 	looked []*op
 }
@@ -66,6 +71,8 @@ const (
 	overdueTicks = int64((attemptMax + attemptMax/4) / clientTick)
 	// pauseTicksMin and pauseTicksMax are the shortest and the longest pause that the client makes on its own account.
 	pauseTicksMin, pauseTicksMax = 1, 10
+	// lookAroundTicks is how often it is asked who the members are.
+	lookAroundTicks = 1000
 	// soonTicks is what a session lasts at least that is not opened in vain.
 	soonTicks = 100
 )
@@ -117,6 +124,8 @@ func (k *courier) take(message any) {
 		k.startTime()
 	case sessionWanted:
 		k.openSession()
+	case *Status:
+		k.learnMembers(m)
 	}
 }
 
@@ -315,7 +324,24 @@ func (k *courier) tick(elapsed int64) {
 	clear(k.pausing[len(kept):])
 	k.pausing = kept
 	k.lookAfterAll(now)
+	k.lookAround(now)
 	k.stopTimeIfIdle()
+}
+
+// lookAround asks now and then who the members are, where they are in other systems and are all there is to go on with.
+func (k *courier) lookAround(now int64) {
+	route := k.client.route.Load()
+	if route == nil || isHere(k.client.system, route) || (k.statusAsked != 0 && now-k.statusAsked < lookAroundTicks) {
+		return
+	}
+	errands := &k.client.errands
+	errands.forget(k.statusErrand)
+	k.statusAsked = now
+	k.statusErrand = errands.askStatus(route, func(s *Status, _ *Rejected) {
+		if s != nil && pidName(s.Group, ID(s.Id)) == route.Id {
+			k.post(s)
+		}
+	})
 }
 
 // lookAfterAll ends the ops that nobody waits for and whose context is done, and the attempts that take too long.
@@ -340,8 +366,22 @@ func (k *courier) lookAfterAll(now int64) {
 // overdue gives an attempt up if the member has long been to answer.
 func (k *courier) overdue(o *op, now int64) {
 	c := o.current.Load()
-	if c == nil || !o.isRepeatable() || now-o.since < overdueTicks || !c.answered.CompareAndSwap(false, true) {
+	if c == nil {
 		return
+	}
+	limit := overdueTicks
+	if !o.isRepeatable() {
+		if c.errand == 0 {
+			return // a member in this system has minded the time
+		}
+		limit = int64((c.timeout + c.timeout/4) / clientTick)
+	}
+	if now-o.since < limit || !c.answered.CompareAndSwap(false, true) {
+		return
+	}
+	if c.errand != 0 {
+		k.client.errands.forget(c.errand)
+		k.client.errands.noteSilence(o.target.Address)
 	}
 	outcome := Outcome_NOT_APPLIED
 	if c.hasEffect() {

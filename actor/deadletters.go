@@ -20,10 +20,11 @@ func (*Applied) IgnoreDeadLetterLogging() {}
 
 func (*forward) IgnoreDeadLetterLogging() {}
 
-func (*work) IgnoreDeadLetterLogging()           {}
-func (*entriesFetched) IgnoreDeadLetterLogging() {}
-func (*logServed) IgnoreDeadLetterLogging()      {}
-func (feederWoken) IgnoreDeadLetterLogging()     {}
+func (*work) IgnoreDeadLetterLogging()             {}
+func (*entriesFetched) IgnoreDeadLetterLogging()   {}
+func (*logServed) IgnoreDeadLetterLogging()        {}
+func (feederWoken) IgnoreDeadLetterLogging()       {}
+func (subscribersProbed) IgnoreDeadLetterLogging() {}
 
 func (*syncDone) IgnoreDeadLetterLogging()       {}
 func (*machineApplied) IgnoreDeadLetterLogging() {}

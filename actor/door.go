@@ -50,6 +50,8 @@ func (d *door) isShutTo(request any, cfg *Config) bool {
 		timeout = timeoutOf(m.TimeoutMs)
 	case *Query:
 		kind = queryCall
+	case *AwaitReady:
+		kind = readyCall
 	case *forward:
 		if m.origin == nil {
 			return d.isShutTo(m.request, cfg)

@@ -47,7 +47,8 @@ var (
 	// ErrSessionExpired: the group has forgotten the session. A client returns it only together with
 	// [ErrUnknown]: if nothing is in doubt, it opens a new session and proposes the command there.
 	ErrSessionExpired error = reason(Code_SESSION_EXPIRED)
-	// ErrUnreachable: the leader cannot be reached from the member that was asked.
+	// ErrUnreachable: the leader cannot be reached from the member that was asked, or that member, in another actor system,
+	// from here.
 	ErrUnreachable error = reason(Code_UNREACHABLE)
 )
 

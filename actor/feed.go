@@ -3,6 +3,7 @@ package raft
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -19,6 +20,10 @@ type feed struct {
 	// applied is the index up to which the machine has applied, or the snapshot that it starts from. Written by the
 	// applier.
 	applied atomic.Uint64
+	// away is how many subscribers live in other systems. Written by the feeder.
+	away atomic.Int64
+	// probed is the raft actor's clock when they were looked after last. Owned by the raft actor.
+	probed int64
 	// waits: everybody who may be given more has all that is applied. The feeder says so, and who takes the word back
 	// owes it a chunk.
 	waits atomic.Bool
@@ -46,8 +51,21 @@ type subscriberRequest struct {
 // feederWoken has the feeder look at its feed.
 type feederWoken struct{}
 
-// creditDefault is the credit of a Subscribe that names none.
-const creditDefault = 1024
+// subscribersProbed has the feeder make sure that subscribers in other systems are still there: the word that one is gone
+// may be lost on its way.
+type subscribersProbed struct{}
+
+// probeInterval is how often that is done.
+const probeInterval = time.Minute
+
+const (
+	// creditDefault is the credit of a Subscribe that names none, and creditBytesDefault that in bytes, if the subscriber
+	// lives in another system.
+	creditDefault      = 1024
+	creditBytesDefault = 4 << 20
+	// creditBytesMax limits how far ahead of what it was given a subscriber in another system can be granted bytes.
+	creditBytesMax = 16 << 20
+)
 
 func (f *feed) init(system *actor.ActorSystem, vitals *vitals, subscribersMax int, applied Index) {
 	f.system, f.vitals, f.subscribersMax = system, vitals, subscribersMax
@@ -76,21 +94,17 @@ func (f *feed) intercept(request any, sender *actor.PID) bool {
 // this it gets. Nobody is heard of again who cannot be reached.
 func (f *feed) subscribe(m *Subscribe, subscriber *actor.PID) {
 	process, there := f.system.ProcessRegistry.Get(subscriber)
-	if !there {
+	if !there || isFacility(subscriber) {
 		return
 	}
 	s := &subscription{subscriber: subscriber, key: keyOf(subscriber), next: Index(m.FromIndex)}
 	s.process, _ = process.(*actor.ActorProcess)
-	s.local = s.process != nil || subscriber.Address == f.system.Address()
+	s.local = s.process != nil || isHere(f.system, subscriber)
 	if s.next == 0 {
 		s.next = Index(f.applied.Load()) + 1
 	}
 	s.previous = s.next - 1
-	s.granted.Store(m.Credit)
-	if m.Credit == 0 {
-		s.granted.Store(creditDefault)
-	}
-
+	s.allow(m)
 	f.mu.Lock()
 	closed, full := f.closed, len(f.asked) >= f.subscribersMax
 	if f.newest[s.key] == nil && len(f.newest) >= f.subscribersMax {
@@ -158,13 +172,10 @@ func (f *feed) grant(m *GrantCredit, subscriber *actor.PID) bool {
 	f.mu.Lock()
 	s := f.newest[keyOf(subscriber)]
 	known, wake := f.closed || s != nil, false
-	if s != nil && m.UpTo > s.granted.Load() {
-		s.granted.Store(m.UpTo)
-		if s.parked {
-			s.parked = false
-			f.topped = append(f.topped, s)
-			wake = f.wakes()
-		}
+	if s != nil && s.raise(m) && s.parked {
+		s.parked = false
+		f.topped = append(f.topped, s)
+		wake = f.wakes()
 	}
 	f.mu.Unlock()
 	if wake {
@@ -195,7 +206,7 @@ func (f *feed) take() (asked []subscriberRequest, topped []*subscription) {
 func (f *feed) park(s *subscription) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s.parked = s.number >= s.granted.Load()
+	s.parked = s.isSpent()
 	return s.parked
 }
 
@@ -234,6 +245,16 @@ func (f *feed) rest(applied Index, anybody bool) bool {
 
 // owed tells whether the feeder waits for what has been applied last, and is to be given it.
 func (f *feed) owed() bool { return f.waits.Load() && f.waits.CompareAndSwap(true, false) }
+
+// pass lets time pass, in ticks of the raft actor's clock.
+func (f *feed) pass(clock int64, interval int) {
+	if clock-f.probed >= int64(interval) {
+		f.probed = clock
+		if f.away.Load() > 0 {
+			tell(f.system, f.feeder, subscribersProbed{})
+		}
+	}
+}
 
 // hand gives the feeder a chunk of the log.
 func (f *feed) hand(chunk *logServed) { tell(f.system, f.feeder, chunk) }

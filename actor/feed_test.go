@@ -341,7 +341,8 @@ func TestTheFeederLooksAgainBeforeItRests(t *testing.T) {
 func TestWhoHasCreditIsNotParked(t *testing.T) {
 	var f feed
 	s := &subscription{number: 1}
-	s.granted.Store(2)
+	s.local = true
+	s.allow(&Subscribe{Credit: 2})
 	if f.park(s) || s.parked {
 		t.Error("it is parked, with a credit of one")
 	}

@@ -62,6 +62,9 @@ func (f *feeder) Receive(ctx actor.Context) {
 		f.look(ctx)
 	case *logServed:
 		f.served(ctx, m)
+	case subscribersProbed:
+		f.probe(ctx)
+		return
 	case *actor.Terminated:
 		f.terminated(ctx, m.Who)
 		return
@@ -83,12 +86,12 @@ func (f *feeder) look(ctx actor.Context) {
 			continue
 		}
 		s := request.subscribe
-		if to, there := f.begin(ctx, s); there && s.next > Index(f.feed.applied.Load()) {
-			s.start(to)
+		if to, there := f.begin(ctx, s); there && s.next > Index(f.feed.applied.Load()) && !s.start(to) {
+			f.drop(ctx, s)
 		}
 	}
 	for _, s := range topped {
-		if s.place != nil {
+		if s.place != nil && !f.feed.park(s) {
 			s.ready = f.ready.PushBack(s)
 		}
 	}
@@ -105,6 +108,9 @@ func (f *feeder) begin(ctx actor.Context, s *subscription) (to actor.Process, th
 	}
 	f.subscribers[s.key] = s
 	s.place, s.ready = f.all.PushBack(s), f.ready.PushBack(s)
+	if !s.local {
+		f.feed.away.Add(1)
+	}
 	if s.watched() {
 		ctx.Watch(s.subscriber)
 	}
@@ -117,6 +123,9 @@ func (f *feeder) drop(ctx actor.Context, s *subscription) {
 		ctx.Unwatch(s.subscriber)
 	}
 	f.feed.forget(s)
+	if !s.local {
+		f.feed.away.Add(-1)
+	}
 	delete(f.subscribers, s.key)
 	f.all.Remove(s.place)
 	s.place = nil
@@ -135,7 +144,7 @@ func (f *feeder) end(ctx actor.Context, s *subscription, reason SubscriptionEnde
 	to, there := s.reach(f.feed.system)
 	f.drop(ctx, s)
 	if there {
-		to.SendUserMessage(s.subscriber, endOf(reason, resume))
+		s.post(to, endOf(reason, resume))
 	}
 }
 
@@ -158,6 +167,15 @@ func (f *feeder) terminated(ctx actor.Context, who *actor.PID) {
 		return
 	}
 	f.drop(ctx, s)
+}
+
+// probe watches the subscribers in other systems again, so that it is told once more of those that are gone.
+func (f *feeder) probe(ctx actor.Context) {
+	for e := f.all.Front(); e != nil; e = e.Next() {
+		if s := e.Value.(*subscription); !s.local {
+			ctx.Watch(s.subscriber)
+		}
+	}
 }
 
 // stop ends all, each where it is.
@@ -223,10 +241,14 @@ func (f *feeder) give(ctx actor.Context) {
 			f.drop(ctx, s)
 			continue
 		}
-		left -= s.give(to, &f.chunk, left)
-		if s.number == s.granted.Load() && f.feed.park(s) {
+		given, ok := s.give(to, &f.chunk, left)
+		left -= given
+		switch {
+		case !ok:
+			f.drop(ctx, s)
+		case s.isSpent() && f.feed.park(s):
 			f.unready(s)
-		} else {
+		default:
 			f.ready.MoveToBack(here)
 		}
 	}

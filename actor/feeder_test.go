@@ -306,9 +306,9 @@ func TestChunksLeaveOutWhatIsNotPublished(t *testing.T) {
 	}
 	system := quietSystem()
 	in := newInbox(system)
-	sub := &subscription{subscriber: in.pid, next: 5, previous: 3}
-	sub.granted.Store(10)
-	if n := sub.give(in, &c, 10); n != 2 || sub.next != 11 {
+	sub := &subscription{subscriber: in.pid, local: true, next: 5, previous: 3}
+	sub.allow(&Subscribe{Credit: 10})
+	if n, ok := sub.give(in, &c, 10); n != 2 || !ok || sub.next != 11 {
 		t.Errorf("%d were given, up to %d, want 2 up to 11", n, sub.next)
 	}
 	s := newStreamFrom(t, in)

@@ -38,6 +38,9 @@ type fixture struct {
 	machines  map[ID]*journal
 	pids      map[ID]*actor.PID
 	starts    uint64
+	// homes are the actor systems of members that live in one of their own, and remoting is between them, or nil.
+	homes    map[ID]*actor.ActorSystem
+	remoting *remoting
 
 	// founders are the members that the group starts with; configure changes every member's Config.
 	founders  []Member
@@ -109,7 +112,7 @@ func (f *fixture) store(id ID) *testStore {
 // spawn starts a member on its store, with an empty machine unless it has been given one.
 func (f *fixture) spawn(id ID, machine *journal) {
 	f.Helper()
-	pid, err := Spawn(f.system, f.config(id), machine)
+	pid, err := Spawn(f.home(id), f.config(id), machine)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -136,20 +139,28 @@ func (f *fixture) spawnJoiner(id ID, machine *journal) {
 // stop stops a member, and waits until it is gone.
 func (f *fixture) stop(id ID) {
 	f.Helper()
-	f.system.Root.Stop(f.pids[id])
+	f.home(id).Root.Stop(f.pids[id])
 	f.settle()
 	f.expectGone(id)
 }
 
 func (f *fixture) expectGone(id ID) {
 	f.Helper()
-	if _, there := f.system.ProcessRegistry.GetLocal(Name("g", id)); there {
+	if f.isThere(id) {
 		f.Fatalf("member %d has not stopped", id)
 	}
 }
 
+// home is the actor system that a member lives in.
+func (f *fixture) home(id ID) *actor.ActorSystem {
+	if home := f.homes[id]; home != nil {
+		return home
+	}
+	return f.system
+}
+
 func (f *fixture) isThere(id ID) bool {
-	_, there := f.system.ProcessRegistry.GetLocal(Name("g", id))
+	_, there := f.home(id).ProcessRegistry.GetLocal(Name("g", id))
 	return there
 }
 
@@ -178,7 +189,7 @@ func (f *fixture) settle() {
 	f.Helper()
 	for range 100_000 {
 		f.run()
-		if !f.network.deliver() {
+		if !f.network.deliver() && (f.remoting == nil || !f.remoting.deliver()) {
 			return
 		}
 	}
@@ -325,8 +336,8 @@ func (in *inbox) wait(tb testing.TB) any {
 
 // ask sends a request whose replies come to the inbox.
 func (f *fixture) ask(id ID, request any) *inbox {
-	in := newInbox(f.system)
-	f.system.Root.RequestWithCustomSender(f.pids[id], request, in.pid)
+	in := newInbox(f.home(id))
+	f.home(id).Root.RequestWithCustomSender(f.pids[id], request, in.pid)
 	return in
 }
 

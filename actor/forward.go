@@ -1,7 +1,6 @@
 package raft
 
 import (
-	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -161,6 +160,10 @@ func (f *forward) call() (*call, *Rejected) {
 
 // answered implements asker.
 func (f *forward) answered(c *call, r reply) {
+	if r.rejected.GetLeaderPid().GetAddress() == localAddress { // it means nothing where the one who asks is
+		r.rejected = proto.Clone(r.rejected).(*Rejected)
+		r.rejected.LeaderPid = nil
+	}
 	if f.origin != nil {
 		f.origin.passOn(f.system, r)
 		return
@@ -179,15 +182,12 @@ func (f *forward) Bytes() int {
 	return requestBytesMin + proto.Size(f.request)
 }
 
-// forward passes a call on to the leader, or turns it down if there is none, or if it has been passed on before.
+// forward passes a call on to the leader, or turns it down if there is none, if it has been passed on before, or if that
+// is not wanted.
 func (r *raftActor) forward(c *call) {
 	leader := r.node.Leader()
-	if c.hops > 0 || leader == 0 || leader == r.cfg.ID {
-		rejected := r.notLeader()
-		if c.hops > 0 {
-			rejected.LeaderPid = nil // it may mean nothing where the one who asks is
-		}
-		c.reject(r.system, rejected)
+	if c.direct || c.hops > 0 || leader == 0 || leader == r.cfg.ID {
+		c.reject(r.system, r.notLeader())
 		return
 	}
 	c.submitted, c.via = true, leader
@@ -205,50 +205,4 @@ func (c *call) isForLeader() bool {
 	default:
 		return false
 	}
-}
-
-// request is the call as a message, for another process.
-func (c *call) request() proto.Message {
-	ms := c.timeout.Milliseconds()
-	switch c.kind {
-	case proposeCall:
-		f, _ := parseFrame(c.payload)
-		m := &Propose{Command: f.command, TimeoutMs: ms, Tag: c.tag, Retry: c.again}
-		if f.kind == frameKindSessionCommand {
-			m.Session, m.Sequence, m.LowestUnanswered = f.session, f.sequence, f.lowest
-		}
-		return m
-	case openCall:
-		return &OpenSession{TimeoutMs: ms, Tag: c.tag, Retry: c.again}
-	case transferCall:
-		return transferMessage(c.change, ms, c.tag)
-	default:
-		return changeMessage(c.change, ms, c.tag)
-	}
-}
-
-// replyOf is a message as the reply to a call of a kind.
-func replyOf(kind callKind, message proto.Message) (reply, error) {
-	var to callKind
-	var r reply
-	switch m := message.(type) {
-	case *Rejected:
-		return reply{rejected: m}, nil
-	case *Proposed:
-		to, r = proposeCall, reply{index: Index(m.Index), term: Term(m.Term), result: m.Result}
-	case *SessionOpened:
-		to, r = openCall, reply{index: Index(m.Session)}
-	case *MembersChanged:
-		to, r = changeCall, reply{index: Index(m.Index)}
-	case *LeadershipTransferred:
-		to = transferCall
-	case nil:
-		return reply{}, errors.New("raft: answering a forwarded request with nothing")
-	default:
-		return reply{}, fmt.Errorf("raft: answering a forwarded request with %T: it is not a reply to one", message)
-	}
-	if to != kind {
-		return reply{}, fmt.Errorf("raft: answering a forwarded request with %T: it is not the reply to what was asked", message)
-	}
-	return r, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -60,17 +61,22 @@ func (e *UnhealthyError) Is(target error) bool {
 //
 // For a liveness probe look at errors.Is(err, ErrNotLive), for readiness at errors.Is(err, ErrNotReady), and give
 // both some attempts before they act: a member is not ready during each election, and one whose process was
-// paused looks stalled for a moment.
+// paused looks stalled for a moment. A member in another actor system that cannot be reached is not ready, and matches
+// [ErrUnreachable]; nobody can tell from there whether it is live.
 func Health(ctx context.Context, system *actor.ActorSystem, member *actor.PID) error {
 	if member == nil {
 		return &UnhealthyError{nil, []*Problem{problem(Problem_STOPPED, 0, "its PID is nil: it was never started")}}
 	}
 	w := &statusWaiter{replies: make(chan any, 1)}
-	pid, _ := system.ProcessRegistry.Add(w, "raft-health"+system.ProcessRegistry.NextId())
+	pid, _ := system.ProcessRegistry.Add(w, fmt.Sprintf("raft-health%s-%016x", system.ProcessRegistry.NextId(), rand.Uint64()))
 	defer system.ProcessRegistry.Remove(pid)
 	system.Root.RequestWithCustomSender(member, &GetStatus{}, pid)
 	select {
 	case reply := <-w.replies:
+		if m, ok := reply.(*actor.DeadLetterResponse); ok && m.Target != nil {
+			return fmt.Errorf("%w: asking %s for its status: %w: nothing can be sent to %s",
+				ErrNotReady, member.GetId(), ErrUnreachable, member.Address)
+		}
 		status, ok := reply.(*Status)
 		if !ok { // rejected by a member that is stopping, or answered by Proto.Actor, since there is no such actor
 			return &UnhealthyError{member, []*Problem{problem(Problem_STOPPED, 0, "its actor has stopped, or was never started")}}
@@ -89,9 +95,13 @@ type statusWaiter struct{ replies chan any }
 
 // SendUserMessage takes the first reply.
 func (w *statusWaiter) SendUserMessage(_ *actor.PID, message any) {
-	select {
-	case w.replies <- actor.UnwrapEnvelopeMessage(message):
-	default:
+	message = actor.UnwrapEnvelopeMessage(message)
+	switch message.(type) {
+	case *Status, *Rejected, *actor.DeadLetterResponse:
+		select {
+		case w.replies <- message:
+		default:
+		}
 	}
 }
 

@@ -28,12 +28,17 @@ func newRealClient(u *user) *realClient {
 func (c *realClient) connect() {
 	var members []*actor.PID
 	for _, id := range c.ids {
-		members = append(members, c.pids[id])
+		members = append(members, copied(c.pids[id]))
 	}
 	if k := c.rng.IntN(2 * len(members)); c.weather.change == 0 && k < len(members) {
 		members = members[k : k+1]
 	}
-	c.client = newClient(c.system, ClientConfig{
+	system := c.system
+	if c.remoting != nil && c.id%2 == 0 && !c.sessionless { // without a session it may wait for a minute
+		system = c.abroad
+		c.counts["Clients in another system"]++
+	}
+	c.client = newClient(system, ClientConfig{
 		Members: members, NoSession: c.sessionless, InFlightMax: pick(c.rng, 1, 2, 8),
 		Timer: c.clock, scheduler: c.scheduler, seed: c.rng.Uint64(),
 	})

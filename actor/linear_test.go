@@ -114,6 +114,8 @@ type trial struct {
 	findings []finding
 
 	counts counts
+	// abroad is the actor system of the Clients that live in another one than the members, or nil.
+	abroad *actor.ActorSystem
 	hash   hash.Hash64 // of all that happens; nil: nobody asks
 }
 
@@ -222,6 +224,7 @@ func (t *trial) begin() {
 	}
 	if w.betweenProcesses {
 		t.network.fault = t.carry(map[*forward]bool{})
+		t.connectAbroad()
 	}
 	for id := ID(1); id <= ID(w.members); id++ {
 		t.ids = append(t.ids, id)

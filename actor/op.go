@@ -91,6 +91,10 @@ var wakes = sync.Pool{New: func() any { return make(chan struct{}, 1) }}
 // holding a request for ever.
 const attemptMax = 2 * time.Second
 
+// errandMax is how long a member of another actor system may take over an attempt that cannot be repeated, if the context
+// sets no deadline.
+const errandMax = time.Minute
+
 // IgnoreDeadLetterLogging keeps commands out of Proto.Actor's logs.
 func (*op) IgnoreDeadLetterLogging() {}
 
@@ -143,12 +147,30 @@ func (o *op) launch(c *call) {
 	}
 	c.asker, c.payload, c.timeout = o, o.payload, o.timeout()
 	o.since = o.client.courier.clock.Load()
+	isAway := !isHere(o.client.system, o.target)
+	if isAway {
+		o.address(c)
+	}
 	o.doubt.CompareAndSwap(notApplied, attempted)
 	o.current.Store(c)
-	if o.ended.Load() {
-		return // whoever has ended it may have seen that nothing was out
+	switch {
+	case o.ended.Load(): // whoever has ended it may have seen that nothing was out
+		o.client.errands.forget(c.errand)
+	case !isAway:
+		o.client.system.Root.Send(o.target, c)
+	case c.errand != 0: // or the client is closed
+		o.client.errands.send(o.target, c.errand, c.request())
 	}
-	o.client.system.Root.Send(o.target, c)
+}
+
+// address makes an errand of an attempt. Its end is certain, since replies can be lost. It is for the leader itself, unless
+// that is not reached from here: what another member passes on may be in doubt for no good reason.
+func (o *op) address(c *call) {
+	if c.timeout == 0 {
+		c.timeout = errandMax
+	}
+	c.direct = !o.isRepeatable() || o.since >= o.client.detour.Load()
+	c.errand = o.client.errands.add(&errand{to: o.target, call: c})
 }
 
 // answered implements asker.
@@ -204,6 +226,7 @@ func (o *op) exit() {
 func (o *op) abandon() {
 	if c := o.current.Load(); c != nil {
 		c.answered.CompareAndSwap(false, true)
+		o.client.errands.forget(c.errand)
 	}
 }
 

@@ -42,7 +42,10 @@ func TestTheTableOfQueuesNamesTheLimits(t *testing.T) {
 		"| changes of members, transfers and snapshots that were asked for | 1,024 |": adminMax - 1024,
 		"| 256 syncs, and for each a message of a kind to a peer |":                   syncsMax - 256,
 		"| events, and log records | 4,096 of each |":                                 outletMax - 4096,
-		"| what `Client.Applied` holds for its loop | 1,024 commands |":               appliedWindow - 1024,
+		"| what `Client.Applied` holds for its loop | 1,024 commands, or 4 MiB and one more |": appliedWindow - 1024 +
+			appliedWindowBytes - 4<<20,
+		"in bytes, too: 4 MiB, or what it grants, up to 16 MiB;":                    creditBytesDefault - 4<<20 + creditBytesMax - 16<<20,
+		"| members that a client has learned of; addresses that are silent | 1,024": learnedMax - 1024 + silentMax - 1024,
 		"| 8 chunks of 256 KiB unanswered; 16 for a receiver that is slow, 2 receivers |": windowChunks - 8 + chunkBytes - 256<<10 +
 			waitingMax - 16 + receiversMax - 2,
 		"is between 10 ms and 1 s,": hintMin - 10 + hintMax - 1000,

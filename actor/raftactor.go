@@ -53,10 +53,12 @@ type raftActor struct {
 	queries  queries
 	overload overload
 	// feed is where subscribers ask, without a turn.
-	feed      feed
-	barrier   barrier
-	outgoing  outgoing
-	lost      lostPeers
+	feed     feed
+	barrier  barrier
+	outgoing outgoing
+	lost     lostPeers
+	// unreached are the members that the transport does not reach, and that have not been heard from since.
+	unreached []ID
 	work      *work
 	snapshots snapshotTransfers
 	// names are drawn for new sessions.

@@ -24,6 +24,8 @@ type slowStatus struct {
 	// durable. Empty on others.
 	peers         []node.PeerStatus
 	last, durable Index
+	// unreached are members that the transport does not reach.
+	unreached []ID
 	// pending are the calls that were taken, and are not answered or wait for the machine.
 	pending holding
 	// machineStalled is for how many ticks the machine has been at machineApplied although more is committed, and
@@ -72,6 +74,7 @@ func (r *raftActor) publishSlowStatus(elapsed int64) {
 	defer r.published.mu.Unlock()
 	s := &r.published.slow
 	s.peers, s.last, s.durable = r.node.AppendPeers(s.peers[:0]), now.LastIndex, now.Durable
+	s.unreached = append(s.unreached[:0], r.unreached...)
 	s.pending = r.calls.pending()
 	if applied >= min(now.Commit, now.Durable) || applied != s.machineApplied {
 		s.machineStalled = 0
@@ -112,7 +115,7 @@ func (r *raftActor) intercept(request any, sender *actor.PID) bool {
 func (r *raftActor) status() *Status {
 	r.published.mu.Lock()
 	now, slow, stopped := r.published.now, r.published.slow, r.published.stopped
-	slow.peers = slices.Clone(slow.peers)
+	slow.peers, slow.unreached = slices.Clone(slow.peers), slices.Clone(slow.unreached)
 	r.published.mu.Unlock()
 	if stopped {
 		return nil
@@ -133,10 +136,13 @@ func (r *raftActor) status() *Status {
 		Queues: r.queues(&now, &slow),
 	}
 	for _, m := range now.Configuration.Members {
-		info := &MemberInfo{Id: uint64(m.ID), Voter: m.Suffrage == node.Voter, Address: m.Address}
+		info := &MemberInfo{
+			Id: uint64(m.ID), Voter: m.Suffrage == node.Voter, Address: m.Address, Incarnation: uint64(m.Incarnation),
+		}
 		if now.Role == node.Leader {
 			slow.describe(info, m.ID == r.cfg.ID, tickMs)
 		}
+		info.Contact = r.contact(info, &now, &slow)
 		s.Members = append(s.Members, info)
 	}
 	s.Problems = r.cfg.problems(s)
@@ -176,6 +182,39 @@ func (s *slowStatus) describe(info *MemberInfo, self bool, tickMs int64) {
 		info.InflightMessages, info.InflightBytes = uint64(p.InflightMessages), uint64(p.InflightBytes)
 	}
 	info.MatchIndex, info.Lag = uint64(match), uint64(s.last-min(s.last, match))
+}
+
+// contact is what this member knows of its way to another one. A follower hears of its leader only, and would not follow
+// one that is silent.
+func (r *raftActor) contact(info *MemberInfo, now *node.Overview, slow *slowStatus) MemberInfo_Contact {
+	id := ID(info.Id)
+	switch {
+	case id == r.cfg.ID:
+		return MemberInfo_REACHABLE
+	case slices.Contains(slow.unreached, id):
+		return MemberInfo_UNREACHABLE
+	case now.Role == node.Leader && info.State == MemberInfo_STATE_UNSPECIFIED: // it has been added since the last tick
+		return MemberInfo_CONTACT_UNSPECIFIED
+	case now.Role == node.Leader && info.LastContactMs >= r.cfg.ElectionTimeout.Milliseconds():
+		return MemberInfo_UNREACHABLE
+	case now.Role == node.Leader || id == now.Leader:
+		return MemberInfo_REACHABLE
+	default:
+		return MemberInfo_CONTACT_UNSPECIFIED
+	}
+}
+
+// noteLost takes note of a member that the transport does not reach, and noteReached of one that was heard from.
+func (r *raftActor) noteLost(id ID) {
+	r.noteReached(id)
+	r.unreached = slices.DeleteFunc(append(r.unreached, id), func(lost ID) bool {
+		_, isMember := r.node.Configuration().Member(lost)
+		return !isMember
+	})
+}
+
+func (r *raftActor) noteReached(id ID) {
+	r.unreached = slices.DeleteFunc(r.unreached, func(lost ID) bool { return lost == id })
 }
 
 var replicationStates = map[string]MemberInfo_State{

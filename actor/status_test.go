@@ -20,6 +20,36 @@ func (f *fixture) member(s *Status, id ID) *MemberInfo {
 	return nil
 }
 
+// What the transport says counts until the member is heard from again.
+func TestStatusTellsWhomTheMemberReaches(t *testing.T) {
+	f, leader := newGroup(t)
+	near, far := f.others(leader)[0], f.others(leader)[1]
+	follower := f.network.links[memberKey{"g", near}].inbox
+	check := func(when string, ofLeader, ofFollower MemberInfo_Contact) {
+		t.Helper()
+		s := f.status(near)
+		if got := f.member(s, near).Contact; got != MemberInfo_REACHABLE {
+			t.Errorf("%s: it says %v of itself", when, got)
+		}
+		if got := f.member(s, leader).Contact; got != ofLeader {
+			t.Errorf("%s: it says %v of the leader, want %v", when, got, ofLeader)
+		}
+		if got := f.member(s, far).Contact; got != ofFollower {
+			t.Errorf("%s: it says %v of a follower, want %v", when, got, ofFollower)
+		}
+	}
+	check("at first", MemberInfo_REACHABLE, MemberInfo_CONTACT_UNSPECIFIED)
+	follower.Unreachable(far)
+	follower.Unreachable(leader)
+	follower.Unreachable(77)
+	f.network.isolate(leader, near)
+	f.pass(1)
+	check("when the transport has lost them", MemberInfo_UNREACHABLE, MemberInfo_UNREACHABLE)
+	f.network.heal()
+	f.pass(4)
+	check("when the leader is heard from", MemberInfo_REACHABLE, MemberInfo_UNREACHABLE)
+}
+
 // hold lets an actor of a member have no turn: its applier, or itself.
 func (f *fixture) hold(id ID, child string) { f.held[Name("g", id)+child] = true }
 
@@ -34,10 +64,13 @@ func TestTheLeadersStatusTellsOfEveryMember(t *testing.T) {
 	f.pass(7)
 	s := f.status(leader)
 	for id, want := range map[ID]*MemberInfo{
-		leader: {Voter: true, MatchIndex: s.LastIndex},
-		near:   {Voter: true, MatchIndex: s.LastIndex, State: MemberInfo_REPLICATE},
-		far:    {Voter: true, MatchIndex: before.LastIndex, Lag: 3, State: MemberInfo_REPLICATE},
-		7:      {Lag: s.LastIndex, State: MemberInfo_PROBE},
+		leader: {Voter: true, MatchIndex: s.LastIndex, Contact: MemberInfo_REACHABLE},
+		near:   {Voter: true, MatchIndex: s.LastIndex, State: MemberInfo_REPLICATE, Contact: MemberInfo_REACHABLE},
+		far: {
+			Voter: true, MatchIndex: before.LastIndex, Lag: 3, State: MemberInfo_REPLICATE,
+			Contact: MemberInfo_REACHABLE, // it is not silent for an election timeout yet
+		},
+		7: {Lag: s.LastIndex, State: MemberInfo_PROBE, Contact: MemberInfo_UNREACHABLE},
 	} {
 		got := f.member(s, id)
 		silent := got.LastContactMs / step.Milliseconds()
@@ -45,6 +78,9 @@ func TestTheLeadersStatusTellsOfEveryMember(t *testing.T) {
 			t.Errorf("member %d was last heard from %d ticks ago", id, silent)
 		}
 		want.Id, want.Address, want.LastContactMs = uint64(id), got.Address, got.LastContactMs
+		if id != 7 { // which nobody has met
+			want.Incarnation = uint64(1000 + id)
+		}
 		want.InflightMessages, want.InflightBytes = got.InflightMessages, got.InflightBytes
 		if !proto.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)

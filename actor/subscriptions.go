@@ -2,6 +2,7 @@ package raft
 
 import (
 	"container/list"
+	"math"
 	"sort"
 	"sync/atomic"
 
@@ -22,6 +23,11 @@ type subscription struct {
 
 	// granted is the number up to which it may be given Applied. Raised by whoever posts a grant.
 	granted atomic.Uint64
+	// grantedBytes is how many bytes they may come to before the last of them, and givenBytes what they come to, where
+	// that is limited. The former is raised by whoever posts a grant, the latter written by the feeder.
+	grantedBytes, givenBytes atomic.Uint64
+	// countsBytes: the subscriber has said how many bytes it takes.
+	countsBytes bool
 	// parked: it has used its credit up, and is not looked at until it is granted more. Guarded by the feed's mu.
 	parked bool
 
@@ -51,23 +57,105 @@ func (s *subscription) reach(system *actor.ActorSystem) (to actor.Process, there
 // would take it for its answer.
 func (s *subscription) watched() bool { return s.process != nil || !s.local }
 
-// start says where the stream starts.
-func (s *subscription) start(to actor.Process) {
-	if !s.started {
-		s.started = true
-		to.SendUserMessage(s.subscriber, &SubscriptionStarted{PreviousIndex: uint64(s.previous)})
+// unlimitedBytes is what those are granted who need not be limited: what they are given is shared with the log.
+const unlimitedBytes = math.MaxUint64
+
+// creditBytesEach is what a command counts beside its length.
+const creditBytesEach = 64
+
+// CreditBytes is what it counts where credit is given in bytes.
+func (x *Applied) CreditBytes() uint64 { return creditBytesEach + uint64(len(x.GetCommand())) }
+
+// allow grants what the subscriber has asked for, before anything is given.
+func (s *subscription) allow(m *Subscribe) {
+	s.granted.Store(m.Credit)
+	if m.Credit == 0 {
+		s.granted.Store(creditDefault)
+	}
+	s.countsBytes = m.CreditBytes != 0
+	switch {
+	case !s.local && s.countsBytes:
+		s.grantedBytes.Store(min(m.CreditBytes, creditBytesMax))
+	case !s.local:
+		s.grantedBytes.Store(creditBytesDefault)
+	case s.countsBytes:
+		s.grantedBytes.Store(m.CreditBytes)
+	default:
+		s.grantedBytes.Store(unlimitedBytes)
 	}
 }
 
+// raise grants more. It tells whether it is more. It is called with the feed's mu held.
+func (s *subscription) raise(m *GrantCredit) (more bool) {
+	if m.UpTo > s.granted.Load() {
+		s.granted.Store(m.UpTo)
+		more = true
+	}
+	upTo := m.UpToBytes
+	switch {
+	case s.local:
+	case upTo == 0 && !s.countsBytes:
+		upTo = s.givenBytes.Load() + creditBytesDefault
+	default:
+		upTo = min(upTo, s.givenBytes.Load()+creditBytesMax)
+	}
+	if upTo > s.grantedBytes.Load() {
+		s.grantedBytes.Store(upTo)
+		more = true
+	}
+	return more
+}
+
+// isSpent tells whether it has used its credit up.
+func (s *subscription) isSpent() bool {
+	return s.number >= s.granted.Load() || s.givenBytes.Load() >= s.grantedBytes.Load()
+}
+
+// post sends the subscriber something. It tells whether that takes messages: there is no knowing what bears its name.
+func (s *subscription) post(to actor.Process, message any) (ok bool) {
+	defer func() { ok = recover() == nil }()
+	to.SendUserMessage(s.subscriber, message)
+	return true
+}
+
+// start says where the stream starts.
+func (s *subscription) start(to actor.Process) (ok bool) {
+	if s.started {
+		return true
+	}
+	s.started = true
+	return s.post(to, &SubscriptionStarted{PreviousIndex: uint64(s.previous)})
+}
+
+// afford is the end of the commands from first on that the bytes granted are enough for: what is sent last may exceed them.
+func (s *subscription) afford(c *chunk, first, end int) int {
+	limit := s.grantedBytes.Load()
+	if limit == unlimitedBytes {
+		return end
+	}
+	given := s.givenBytes.Load()
+	k := first
+	for ; k < end && given < limit; k++ {
+		given += creditBytesEach + uint64(len(c.commands[k].Data))
+	}
+	s.givenBytes.Store(given)
+	return k
+}
+
 // give hands the part of a chunk over that the subscriber has not got, as far as its credit goes, and no more than most
-// commands. It returns how many.
-func (s *subscription) give(to actor.Process, c *chunk, most int) int {
-	s.start(to)
+// commands. It returns how many, and whether the subscriber takes them.
+func (s *subscription) give(to actor.Process, c *chunk, most int) (given int, ok bool) {
+	if !s.start(to) {
+		return 0, false
+	}
 	first := c.search(s.next)
 	end := first + int(min(uint64(len(c.commands)-first), uint64(most), s.granted.Load()-s.number))
+	end = s.afford(c, first, end)
 	messages := c.messages(first, end, s.previous, s.number)
 	for k := range messages {
-		to.SendUserMessage(s.subscriber, &messages[k])
+		if !s.post(to, &messages[k]) {
+			return k, false
+		}
 	}
 	if end > first {
 		s.previous, s.number = c.commands[end-1].Index, messages[end-first-1].Number
@@ -75,7 +163,7 @@ func (s *subscription) give(to actor.Process, c *chunk, most int) int {
 	if s.next = c.hi; end < len(c.commands) {
 		s.next = c.commands[end].Index
 	}
-	return end - first
+	return end - first, true
 }
 
 // endOf is the last message of a subscription.

@@ -25,6 +25,10 @@ type (
 	SnapshotChunk = node.SnapshotChunk
 	// SnapshotAck answers chunks.
 	SnapshotAck = node.SnapshotAck
+	// AddressChecker is a transport that cannot do with every address.
+	AddressChecker = node.AddressChecker
+	// AddressUnreachable is published when another actor system cannot be reached any more.
+	AddressUnreachable = node.AddressUnreachable
 )
 
 // isLast tells whether the state ends with a chunk.

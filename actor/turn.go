@@ -213,6 +213,7 @@ func (r *raftActor) control(message any) {
 		r.step(&m.event)
 	case peerUnreachable:
 		r.lost.told(m.id)
+		r.noteLost(m.id)
 		r.step(&node.Unreachable{Peer: m.id})
 		r.calls.lose(r.system, m.id)
 	case *logWanted:
@@ -235,6 +236,9 @@ func (r *raftActor) fromPeer(e *PeerEnvelope) {
 	if r.logger.IsTrace() {
 		r.logger.traceEnvelope("received", e)
 	}
+	if len(r.unreached) > 0 {
+		r.noteReached(e.From)
+	}
 	for _, m := range e.Messages {
 		if m.Head().From != e.From {
 			continue // the transport vouches for the envelope only
@@ -255,6 +259,7 @@ func (r *raftActor) pass(elapsed int64) {
 		r.work.add(letGo{})
 	}
 	r.snapshots.tick(r)
+	r.feed.pass(r.clock, r.cfg.ticks(probeInterval))
 	r.publishSlowStatus(elapsed)
 	r.overload.tick(r.vitals.overloaded.Load())
 	if now := r.node.Overview(); now.Role == node.Leader {
@@ -279,6 +284,12 @@ func (r *raftActor) request(request any, sender *actor.PID) {
 	c := r.callOf(request, sender)
 	if c == nil || c.answered.Load() {
 		return // nobody waits for it any more
+	}
+	if add, ok := c.change.(*node.AddMember); ok {
+		if err := r.cfg.checkAddress(add.Address); err != nil {
+			c.reject(r.system, invalid("adding member %d: its address: %v", add.ID, err))
+			return
+		}
 	}
 	if rejected := r.letIn(c); rejected != nil {
 		c.reject(r.system, rejected)

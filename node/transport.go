@@ -33,6 +33,18 @@ type Link interface {
 	Leave()
 }
 
+// An AddressChecker is a [Transport] that cannot do with every address.
+type AddressChecker interface {
+	// CheckAddress says why members cannot be reached under that address, and what one looks like. It is safe for concurrent
+	// use, does not block, and does not try whether anybody is there.
+	CheckAddress(address string) error
+}
+
+// AddressUnreachable is published on the event stream of an actor system, as *AddressUnreachable, by whoever connects it to
+// others, when an actor system cannot be reached any more: what was sent there and has not been answered may have been lost,
+// and what is on its way here, too. It may be reached again at any time, which is not said. Handlers do not block.
+type AddressUnreachable struct{ Address string }
+
 // PeerEnvelope is what one member sends another at once: all messages and forwarded requests of a turn, or a part of a
 // snapshot.
 type PeerEnvelope struct {

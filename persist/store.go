@@ -92,6 +92,9 @@ func Open(dir string, opts Options) (*Store, error) {
 // Recovery says what was found when the store was opened.
 func (s *Store) Recovery() Recovery { return s.recovery }
 
+// ID names the store, from its first opening on: a copy of its directory has the same, and one that was emptied has another.
+func (s *Store) ID() uint64 { return s.wal.storeID }
+
 // Members lists the members that the store has, in order.
 func (s *Store) Members() []MemberName {
 	s.mu.Lock()

@@ -3,6 +3,8 @@ package persist
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -163,4 +165,23 @@ func stateOf(m *member) *state {
 	defer m.mu.Unlock()
 	m.settle()
 	return &m.state
+}
+
+// A store keeps its ID, a copy has the same, and another store has another.
+func TestTheIDOfAStore(t *testing.T) {
+	dir, copied := t.TempDir(), filepath.Join(t.TempDir(), "copy")
+	s := mustOpen(t, dir, quiet())
+	id := s.ID()
+	must(t, s.Close())
+	must(t, os.CopyFS(copied, os.DirFS(dir)))
+	for name, c := range map[string]struct {
+		dir  string
+		same bool
+	}{"opened again": {dir, true}, "copied": {copied, true}, "emptied": {t.TempDir(), false}} {
+		s := mustOpen(t, c.dir, quiet())
+		if (s.ID() == id) != c.same || s.ID() == 0 {
+			t.Errorf("%s: the ID is %d, and it was %d", name, s.ID(), id)
+		}
+		must(t, s.Close())
+	}
 }
