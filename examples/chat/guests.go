@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	raft "example.com/raftactor/actor"
+	"example.com/raftactor/node"
+)
+
+// guests is who is in the room, as this member knows from what its raft actor and its network publish. It says so when
+// somebody comes, goes or leads.
+type guests struct {
+	screen *screen
+	self   raft.ID
+
+	mu sync.Mutex
+	// members are those of the newest committed configuration, or founders before there is one. Guarded by mu.
+	members map[raft.ID]guest
+	known   bool            // a committed configuration is known; guarded by mu
+	leader  raft.ID         // guarded by mu
+	away    map[string]bool // addresses that cannot be reached; guarded by mu
+}
+
+// guest is a member of the room.
+type guest struct {
+	voter   bool
+	address string
+}
+
+func newGuests(s *screen, o options) *guests {
+	g := &guests{screen: s, self: o.id, members: map[raft.ID]guest{}, away: map[string]bool{}}
+	for _, m := range o.founders {
+		g.members[m.ID] = guest{true, m.Address}
+	}
+	return g
+}
+
+// note takes an event. It is called on the goroutines of those who publish.
+func (g *guests) note(event any, over context.CancelCauseFunc) {
+	switch e := event.(type) {
+	case *raft.LeaderChanged:
+		g.led(e.Leader, e.Term)
+	case *raft.MembershipChanged:
+		if e.Committed {
+			g.changed(e)
+		}
+	case *raft.Failed:
+		over(fmt.Errorf("this member has failed: %w", e.Err))
+	case *raft.Disowned:
+		over(fmt.Errorf("member %d knows this one, %d, by another store, which its directory does not hold any more: put the "+
+			"directory back; or start with -join and an empty directory, and have another member say /remove %d and /add %d=ADDRESS",
+			e.By, g.self, g.self, g.self))
+	}
+}
+
+func (g *guests) led(leader raft.ID, term raft.Term) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if leader == g.leader {
+		return
+	}
+	g.leader = leader
+	if leader == 0 {
+		g.screen.notice("nobody leads")
+		return
+	}
+	g.screen.notice("member %d leads, in term %d", leader, term)
+}
+
+// changed tells of those who have come and gone with a configuration.
+func (g *guests) changed(e *raft.MembershipChanged) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := map[raft.ID]guest{}
+	for _, m := range e.Configuration.Members {
+		now[m.ID] = guest{m.Suffrage == node.Voter, m.Address}
+		was, there := g.members[m.ID]
+		switch {
+		case !g.known:
+		case !there:
+			g.screen.notice("member %d comes, at %s", m.ID, m.Address)
+		case now[m.ID].voter && !was.voter:
+			g.screen.notice("member %d votes", m.ID)
+		case was.voter && !now[m.ID].voter:
+			g.screen.notice("member %d does not vote any more", m.ID)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(g.members)) {
+		if _, there := now[id]; there || !g.known {
+			continue
+		}
+		if id == g.self {
+			g.screen.notice("this member, %d, has been removed from the room; Ctrl-C leaves", id)
+		} else {
+			g.screen.notice("member %d goes: it has been removed", id)
+		}
+	}
+	g.members, g.known = now, true
+}
+
+// reachable tells whether the system at an address can be reached.
+func (g *guests) reachable(address string, is bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.away[address] == !is {
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(g.members)) {
+		if g.members[id].address != address {
+			continue
+		}
+		g.away[address] = !is
+		if is {
+			g.screen.notice("member %d is back", id)
+		} else {
+			g.screen.notice("member %d cannot be reached", id)
+		}
+	}
+}
+
+// isAway tells whether an address cannot be reached.
+func (g *guests) isAway(address string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.away[address]
+}

@@ -1,0 +1,4 @@
+package main
+
+func isProcess() bool { return false }
+func asProcess()      {}
