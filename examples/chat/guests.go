@@ -9,6 +9,7 @@ import (
 
 	raft "example.com/raftactor/actor"
 	"example.com/raftactor/node"
+	raftremote "example.com/raftactor/remote"
 )
 
 // guests is who is in the room, as this member knows from what its raft actor and its network publish. It says so when
@@ -48,6 +49,10 @@ func (g *guests) note(event any, over context.CancelCauseFunc) {
 		if e.Committed {
 			g.changed(e)
 		}
+	case raftremote.PeerReachable:
+		g.reachable(e.Address, true)
+	case raftremote.PeerUnreachable:
+		g.reachable(e.Address, false)
 	case *raft.Failed:
 		over(fmt.Errorf("this member has failed: %w", e.Err))
 	case *raft.Disowned:

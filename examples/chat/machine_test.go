@@ -7,17 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	raft "example.com/raftactor/actor"
 )
-
-func TestMain(m *testing.M) {
-	if isProcess() {
-		asProcess()
-	}
-	goleak.VerifyTestMain(m)
-}
 
 func must(t testing.TB, err error) {
 	t.Helper()
