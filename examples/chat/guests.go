@@ -23,7 +23,7 @@ type guests struct {
 	members map[raft.ID]guest
 	known   bool            // a committed configuration is known; guarded by mu
 	leader  raft.ID         // guarded by mu
-	away    map[string]bool // addresses that cannot be reached; guarded by mu
+	away    map[string]bool // addresses that cannot be reached, of members and of those to come; guarded by mu
 }
 
 // guest is a member of the room.
@@ -53,6 +53,8 @@ func (g *guests) note(event any, over context.CancelCauseFunc) {
 		g.reachable(e.Address, true)
 	case raftremote.PeerUnreachable:
 		g.reachable(e.Address, false)
+	case raftremote.PeerRefused:
+		g.screen.notice("there is no link with %s: %s", e.Address, e.Reason)
 	case *raft.Failed:
 		over(fmt.Errorf("this member has failed: %w", e.Err))
 	case *raft.Disowned:
@@ -88,6 +90,9 @@ func (g *guests) changed(e *raft.MembershipChanged) {
 		case !g.known:
 		case !there:
 			g.screen.notice("member %d comes, at %s", m.ID, m.Address)
+			if g.away[m.Address] {
+				g.screen.notice("member %d cannot be reached", m.ID)
+			}
 		case now[m.ID].voter && !was.voter:
 			g.screen.notice("member %d votes", m.ID)
 		case was.voter && !now[m.ID].voter:
@@ -98,6 +103,7 @@ func (g *guests) changed(e *raft.MembershipChanged) {
 		if _, there := now[id]; there || !g.known {
 			continue
 		}
+		delete(g.away, g.members[id].address)
 		if id == g.self {
 			g.screen.notice("this member, %d, has been removed from the room; Ctrl-C leaves", id)
 		} else {
@@ -107,21 +113,20 @@ func (g *guests) changed(e *raft.MembershipChanged) {
 	g.members, g.known = now, true
 }
 
-// reachable tells whether the system at an address can be reached.
+// reachable takes note of whether the system at an address can be reached, which may be known before there is a member.
 func (g *guests) reachable(address string, is bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.away[address] == !is {
 		return
 	}
+	g.away[address] = !is
 	for _, id := range slices.Sorted(maps.Keys(g.members)) {
-		if g.members[id].address != address {
-			continue
-		}
-		g.away[address] = !is
-		if is {
+		switch {
+		case g.members[id].address != address:
+		case is:
 			g.screen.notice("member %d is back", id)
-		} else {
+		default:
 			g.screen.notice("member %d cannot be reached", id)
 		}
 	}
