@@ -130,7 +130,7 @@ func (r *room) describe(s *raft.Status, m *raft.MemberInfo) string {
 	if m.Id == s.Id {
 		row += ", this one"
 	}
-	if r.guests.isAway(m.Address) {
+	if m.Contact == raft.MemberInfo_UNREACHABLE {
 		row += ", cannot be reached"
 	}
 	if s.Role == raft.Status_LEADER && m.Lag > 0 {

@@ -131,10 +131,3 @@ func (g *guests) reachable(address string, is bool) {
 		}
 	}
 }
-
-// isAway tells whether an address cannot be reached.
-func (g *guests) isAway(address string) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.away[address]
-}
