@@ -106,8 +106,9 @@ type process struct {
 	lines, notices *transcript
 	ended          chan struct{} // closed when it has
 
+	mu sync.Mutex
 	// said counts what was typed, each with a number of its own.
-	said int
+	said int // guarded by mu
 	// killed: what was typed may be lost.
 	killed bool
 }
@@ -184,6 +185,8 @@ func (p *process) text(n int) string {
 
 // say types a text, and returns it.
 func (p *process) say() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.said++
 	text := p.text(p.said)
 	p.write(text)
