@@ -196,6 +196,9 @@ func (p *process) say() string {
 // write types whatever it is. A process that is gone does not mind.
 func (p *process) write(text string) { _, _ = io.WriteString(p.stdin, text+"\n") }
 
+// pace is between the lines of a member that talks. All of a test are to be fewer than the members remember.
+const pace = 4 * time.Millisecond
+
 // talk has it say something all the time. The result ends that.
 func (p *process) talk() (stop func()) {
 	var talking sync.WaitGroup
@@ -207,7 +210,7 @@ func (p *process) talk() (stop func()) {
 				return
 			case <-p.ended:
 				return
-			case <-time.After(time.Millisecond):
+			case <-time.After(pace):
 				p.say()
 			}
 		}
@@ -304,6 +307,9 @@ func (c *town) judge(left ...*process) {
 			}
 			last = max(last, at)
 		}
+	}
+	if len(lines) > keptLinesMax {
+		c.Fatalf("%d lines have been said, and members remember %d: the test is too long", len(lines), keptLinesMax)
 	}
 	for _, p := range left {
 		if shown := len(p.lines.all()); shown != len(lines) {

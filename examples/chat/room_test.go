@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -104,8 +105,9 @@ func (m *member) end() error {
 // transcript collects lines, and lets tests wait for them.
 type transcript struct {
 	mu      sync.Mutex
-	text    strings.Builder // guarded by mu
-	changed chan struct{}   // guarded by mu: closed by the next write
+	lines   []string      // guarded by mu; whole lines
+	rest    []byte        // guarded by mu; what has no end yet
+	changed chan struct{} // guarded by mu; closed by the next write
 }
 
 func newTranscript() *transcript { return &transcript{changed: make(chan struct{})} }
@@ -113,9 +115,17 @@ func newTranscript() *transcript { return &transcript{changed: make(chan struct{
 func (t *transcript) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.rest = append(t.rest, p...)
+	for {
+		l, rest, ended := bytes.Cut(t.rest, []byte("\n"))
+		if !ended {
+			break
+		}
+		t.lines, t.rest = append(t.lines, string(l)), rest
+	}
 	close(t.changed)
 	t.changed = make(chan struct{})
-	return t.text.Write(p)
+	return len(p), nil
 }
 
 func (t *transcript) all() []string {
@@ -126,8 +136,7 @@ func (t *transcript) all() []string {
 func (t *transcript) look() (lines []string, changed <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	lines = strings.Split(t.text.String(), "\n")
-	return lines[:len(lines)-1], t.changed
+	return slices.Clip(t.lines), t.changed
 }
 
 // await waits until there are lines that are enough.
@@ -142,7 +151,7 @@ func (t *transcript) await(test testing.TB, what string, enough func(lines []str
 		select {
 		case <-changed:
 		case <-timeout:
-			test.Fatalf("there is no %s; there is %q", what, lines)
+			test.Fatalf("there is no %s; the last lines are %.4000q", what, lines[max(0, len(lines)-20):])
 		}
 	}
 }
@@ -150,8 +159,11 @@ func (t *transcript) await(test testing.TB, what string, enough func(lines []str
 // awaitLine waits for a line that contains a text.
 func (t *transcript) awaitLine(test testing.TB, text string) {
 	test.Helper()
+	seen := 0
 	t.await(test, text, func(lines []string) bool {
-		return slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, text) })
+		fresh := lines[seen:]
+		seen = len(lines)
+		return slices.ContainsFunc(fresh, func(l string) bool { return strings.Contains(l, text) })
 	})
 }
 
