@@ -134,9 +134,9 @@ func (a *authority) template(name string) *x509.Certificate {
 func (a *authority) issue(o certificateOptions, name string, member bool) error {
 	template := a.template(name + " of " + o.cluster)
 	template.KeyUsage = x509.KeyUsageDigitalSignature
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	// Answers come by connections that are made to who has asked, so a client serves, too.
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
 	if member {
-		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 		template.URIs = []*url.URL{{Scheme: "raft", Host: o.cluster, Path: "/" + name}}
 	}
 	for _, host := range o.hosts {

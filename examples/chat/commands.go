@@ -61,8 +61,11 @@ func (r *room) command(ctx context.Context, text string) {
 			continue
 		}
 		run := func() {
-			if err := c.run(r, ctx, argument); err != nil {
+			switch err := c.run(r, ctx, argument); {
+			case err != nil:
 				r.screen.notice("/%s: %v", name, err)
+			case c.slow:
+				r.screen.notice("/%s %s: done", name, argument)
 			}
 		}
 		if !c.slow {

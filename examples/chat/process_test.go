@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -19,9 +20,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
 	raft "example.com/raftactor/actor"
+	raftremote "example.com/raftactor/remote"
 )
 
 var rounds = flag.Int("rounds", 1, "how often the tests with processes do it all, and how much larger the state of one gets, up to 10 times")
@@ -493,6 +497,7 @@ func TestProcessesTalkByTLS(t *testing.T) {
 	}
 	all := c.startAll(1, 2, 3)
 	c.settle(all...)
+	c.askFromOutside(certs, all)
 
 	others := filepath.Join(c.dir, "others")
 	if code, _, said := makeCerts(t, others); code != exitOK {
@@ -509,6 +514,33 @@ func TestProcessesTalkByTLS(t *testing.T) {
 	}
 	stranger.kill()
 	c.settle(all...)
+}
+
+// askFromOutside has this process, which has no member, say something, and ask for it.
+func (c *town) askFromOutside(certs string, all []*process) {
+	c.Helper()
+	system := newSystem()
+	defer system.Shutdown()
+	tls, err := raftremote.LoadTLS(filepath.Join(certs, "client.pem"), filepath.Join(certs, "client.key"), filepath.Join(certs, "ca.pem"))
+	must(c, err)
+	remote, err := raftremote.Start(system, raftremote.Config{Listen: "127.0.0.1:0", ClusterID: "chat", TLS: tls, Logger: hclog.NewNullLogger()})
+	must(c, err)
+	ctx, cancel := context.WithTimeout(c.Context(), deadline)
+	defer cancel()
+	defer func() { must(c, remote.Stop(ctx)) }()
+	client := raft.NewClient(system, actor.NewPID(c.at(1), raft.Name(groupName, 1)))
+	defer client.Close()
+	_, err = client.Propose(ctx, encodeCommand("Outside", "hello"))
+	must(c, err)
+	answer, err := client.Query(ctx, newestQuestion(1))
+	must(c, err)
+	lines, _, err := decodeAnswer(answer.Data)
+	if err != nil || len(lines) != 1 || lines[0].name != "Outside" {
+		c.Errorf("got %v, %v", lines, err)
+	}
+	for _, p := range all {
+		p.hears("Outside hello")
+	}
 }
 
 func TestWhatCannotBeUsedIsSaidInOneLine(t *testing.T) {

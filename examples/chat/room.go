@@ -140,7 +140,6 @@ func (r *room) stay(outer context.Context, input lineSource) (err error) {
 	defer over(nil)
 	r.over = over
 	events := r.system.EventStream.Subscribe(func(event any) { r.guests.note(event, over) })
-	defer r.system.EventStream.Unsubscribe(events)
 	defer func() { err = errors.Join(err, r.close()) }()
 	if err := r.spawn(); err != nil {
 		return err
@@ -150,6 +149,7 @@ func (r *room) stay(outer context.Context, input lineSource) (err error) {
 	r.work.Go(func() { r.speak(ctx) })
 	r.attend(ctx, input)
 	r.work.Wait()
+	r.system.EventStream.Unsubscribe(events) // what happens while this member leaves is nothing to it
 	r.screen.close()
 	if cause := context.Cause(ctx); outer.Err() == nil && !errors.Is(cause, errLeft) {
 		return cause

@@ -272,6 +272,7 @@ func TestMembersComeLeadAndGo(t *testing.T) {
 	second := h.start(2)
 	first.say("/add 2=member-2:1", "/status", "/members", "/history")
 	second.notices.awaitLine(t, "member 2 votes")
+	first.notices.awaitLine(t, "/add 2=member-2:1: done")
 	second.say("/transfer 2")
 	first.notices.awaitLine(t, "member 2 leads")
 	second.say("/members")
