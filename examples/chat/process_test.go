@@ -430,6 +430,46 @@ func TestMembersChangeUnderLoad(t *testing.T) {
 	c.settle(all[0], all[1], fifth)
 }
 
+// A member whose directory is lost is not believed to be what it was. It comes back by joining, under its number.
+func TestALostDirectory(t *testing.T) {
+	c := newTown(t, 1, 2, 3)
+	all := c.startAll(1, 2, 3)
+	allHear(all[2], all...)
+	all[2].kill()
+	must(t, os.RemoveAll(filepath.Join(c.dir, "3")))
+
+	emptied := c.start(3)
+	if code := emptied.wait(); code != exitFailed {
+		t.Errorf("it ends with code %d, want %d", code, exitFailed)
+	}
+	emptied.notices.awaitLine(t, "put the directory back")
+	must(t, os.RemoveAll(filepath.Join(c.dir, "3")))
+
+	c.founders = c.founders[:2] // it joins from now on
+	all[2] = c.start(3)
+	all[0].write("/remove 3")
+	all[0].notices.awaitLine(t, "/remove 3: done")
+	all[0].write("/add 3=" + c.at(3))
+	all[0].notices.awaitLine(t, "done")
+	all[2].notices.awaitLine(t, "member 3 votes")
+	c.settle(all...)
+}
+
+// A process of another cluster is not let in, and both sides say why.
+func TestAProcessOfAnotherCluster(t *testing.T) {
+	c := newTown(t, 1)
+	one := c.start(1)
+	stranger := c.launch(append(c.arguments(2), "-cluster", "other")...)
+	stranger.notices.awaitLine(t, "is here")
+	one.write("/add 2=" + c.at(2))
+	one.notices.awaitLine(t, "there is no link with "+c.at(2))
+	stranger.notices.awaitLine(t, "there is no link with "+c.at(1))
+	for _, p := range []*process{one, stranger} {
+		t.Log(p.notices.all()[len(p.notices.all())-1])
+	}
+	c.settle(one)
+}
+
 // Each member is started again while the others talk, who notice nothing but that.
 func TestARollingRestart(t *testing.T) {
 	c := newTown(t, 1, 2, 3)
