@@ -15,8 +15,10 @@ import (
 // guests is who is in the room, as this member knows from what its raft actor and its network publish. It says so when
 // somebody comes, goes or leads.
 type guests struct {
-	screen *screen
-	self   raft.ID
+	screen  *screen
+	self    raft.ID
+	address string // of this member
+	joins   bool   // it is no founder
 
 	mu sync.Mutex
 	// members are those of the newest committed configuration, or founders before there is one. Guarded by mu.
@@ -33,7 +35,10 @@ type guest struct {
 }
 
 func newGuests(s *screen, o options) *guests {
-	g := &guests{screen: s, self: o.id, members: map[raft.ID]guest{}, away: map[string]bool{}}
+	g := &guests{
+		screen: s, self: o.id, address: o.advertise, joins: len(o.founders) == 0,
+		members: map[raft.ID]guest{}, away: map[string]bool{},
+	}
 	for _, m := range o.founders {
 		g.members[m.ID] = guest{true, m.Address}
 	}
@@ -58,10 +63,20 @@ func (g *guests) note(event any, over context.CancelCauseFunc) {
 	case *raft.Failed:
 		over(fmt.Errorf("this member has failed: %w", e.Err))
 	case *raft.Disowned:
-		over(fmt.Errorf("member %d knows this one, %d, by another store, which its directory does not hold any more: put the "+
-			"directory back; or start with -join and an empty directory, and have another member say /remove %d and /add %d=ADDRESS",
-			e.By, g.self, g.self, g.self))
+		g.disowned(e.By, over)
 	}
+}
+
+// disowned tells that this member's store is not the one that another member knows. What it says counts for nothing. A
+// founder should not have come; who joins in its own place is let in once the old one has been removed.
+func (g *guests) disowned(by raft.ID, over context.CancelCauseFunc) {
+	advice := fmt.Sprintf("have another member say /remove %d and then /add %d=%s", g.self, g.self, g.address)
+	if g.joins {
+		g.screen.notice("member %d knows this one, %d, by another store, that of an earlier life: %s", by, g.self, advice)
+		return
+	}
+	over(fmt.Errorf("member %d knows this one, %d, by another store, which its directory does not hold any more: put the directory "+
+		"back; or start with -join and an empty one, and %s", by, g.self, advice))
 }
 
 func (g *guests) led(leader raft.ID, term raft.Term) {

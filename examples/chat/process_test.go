@@ -447,10 +447,11 @@ func TestALostDirectory(t *testing.T) {
 
 	c.founders = c.founders[:2] // it joins from now on
 	all[2] = c.start(3)
+	all[2].notices.awaitLine(t, "that of an earlier life")
 	all[0].write("/remove 3")
 	all[0].notices.awaitLine(t, "/remove 3: done")
 	all[0].write("/add 3=" + c.at(3))
-	all[0].notices.awaitLine(t, "done")
+	all[0].notices.awaitLine(t, "/add 3="+c.at(3)+": done")
 	all[2].notices.awaitLine(t, "member 3 votes")
 	c.settle(all...)
 }
