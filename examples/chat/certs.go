@@ -42,7 +42,7 @@ func certificates(args []string, stdout io.Writer) error {
 	if err := makeCertificates(o); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%s has ca.pem, client.pem and client.key, and for each of %d members ID.pem and ID.key, for hosts %s.\n"+
+	fmt.Fprintf(stdout, "%s has ca.pem, client.pem and client.key, and for each of %d members ID.pem and ID.key,\nfor hosts %s.\n"+
 		"They are valid for %d days; nobody has the key of the authority any more. Member 1 is started with\n"+
 		"  -cert %[5]s -key %[6]s -ca %[7]s\n",
 		o.dir, o.systems, strings.Join(o.hosts, ", "), int(certificateLife.Hours()/24),

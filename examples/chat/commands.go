@@ -34,7 +34,10 @@ var commands = []command{
 	{name: "status", does: "how this member sees it", run: (*room).showStatus},
 	{name: "history", argument: "[LINES]", does: "the newest lines, 20 of them if not said", run: (*room).showHistory},
 	{name: "transfer", argument: "ID", does: "let another member lead", slow: true, run: (*room).transfer},
-	{name: "add", argument: "ID=HOST:PORT", does: "take in a member that was started with -join; it votes when it has caught up", slow: true, run: (*room).add},
+	{
+		name: "add", argument: "ID=HOST:PORT", slow: true, run: (*room).add,
+		does: "take in a member that was started with -join; it votes when it has caught up",
+	},
 	{name: "promote", argument: "ID", does: "let a member vote that was taken in", slow: true, run: (*room).promote},
 	{name: "remove", argument: "ID", does: "remove a member", slow: true, run: (*room).remove},
 	{name: "quit", does: "leave, as Ctrl-C does", run: (*room).quit},

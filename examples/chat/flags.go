@@ -58,7 +58,8 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	flags.Usage = func() {}
 	flags.Uint64Var(&id, "id", 0, "the number of this member, from 1 up")
 	flags.StringVar(&o.listen, "listen", "", "where to listen: `HOST:PORT`")
-	flags.StringVar(&o.advertise, "advertise", "", "the `HOST:PORT` under which the others reach this one (default: as in -peers, or -listen)")
+	flags.StringVar(&o.advertise, "advertise", "",
+		"the `HOST:PORT` under which the others reach this one (default: as in -peers, or -listen)")
 	flags.StringVar(&peers, "peers", "", "the founding members, this one too: `ID=HOST:PORT,...`")
 	flags.BoolVar(&join, "join", false, "join a room, or come back to one that was joined")
 	flags.StringVar(&o.dir, "dir", "", "keep what member 1 must not forget in `DIR`/1, and so on")
@@ -97,7 +98,8 @@ func (o *options) placeMembers(peers string, join bool) (err error) {
 	case join && peers != "":
 		return errors.New("-join and -peers exclude each other: founders have -peers, who comes later has -join")
 	case !join && peers == "":
-		return errors.New("-peers is missing: the founding members, as in 1=127.0.0.1:7001,2=127.0.0.1:7002; or -join to join a room")
+		return errors.New("-peers is missing: the founding members, as in 1=127.0.0.1:7001,2=127.0.0.1:7002; " +
+			"or -join to join a room")
 	case !join:
 		if o.founders, err = parsePeers(peers); err != nil {
 			return fmt.Errorf("-peers: %w", err)
@@ -162,7 +164,8 @@ func (o *options) check() error {
 
 // checkName allows what can stand in a line INDEX NAME TEXT, and is shown as it is.
 func checkName(name string) error {
-	if name == "" || len(name) > nameBytesMax || !utf8.ValidString(name) || printable(name) != name || strings.ContainsRune(name, ' ') {
+	isText := utf8.ValidString(name) && printable(name) == name
+	if name == "" || len(name) > nameBytesMax || !isText || strings.ContainsRune(name, ' ') {
 		return fmt.Errorf("it takes 1 to %d bytes of text, without spaces", nameBytesMax)
 	}
 	return nil

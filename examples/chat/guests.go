@@ -75,8 +75,8 @@ func (g *guests) disowned(by raft.ID, over context.CancelCauseFunc) {
 		g.screen.notice("member %d knows this one, %d, by another store, that of an earlier life: %s", by, g.self, advice)
 		return
 	}
-	over(fmt.Errorf("member %d knows this one, %d, by another store, which its directory does not hold any more: put the directory "+
-		"back; or start with -join and an empty one, and %s", by, g.self, advice))
+	over(fmt.Errorf("member %d knows this one, %d, by another store, which its directory does not hold any more: put "+
+		"the directory back; or start with -join and an empty one, and %s", by, g.self, advice))
 }
 
 func (g *guests) led(leader raft.ID, term raft.Term) {

@@ -148,7 +148,8 @@ func TestASnapshotIsTheWholeState(t *testing.T) {
 	must(t, restored.Restore(&b))
 	say(t, restored, 5000, "Ann", "later")
 	if !slices.Equal(restored.lines, h.lines) || restored.bytes != h.bytes {
-		t.Errorf("%d lines of %d bytes were restored, want %d of %d, the same", len(restored.lines), restored.bytes, len(h.lines), h.bytes)
+		t.Errorf("%d lines of %d bytes were restored, want %d of %d, the same",
+			len(restored.lines), restored.bytes, len(h.lines), h.bytes)
 	}
 }
 

@@ -251,9 +251,12 @@ func (c *town) askFromOutside(certs string, all []*process) {
 	c.Helper()
 	system := newSystem()
 	defer system.Shutdown()
-	tls, err := raftremote.LoadTLS(filepath.Join(certs, "client.pem"), filepath.Join(certs, "client.key"), filepath.Join(certs, "ca.pem"))
+	file := func(name string) string { return filepath.Join(certs, name) }
+	tls, err := raftremote.LoadTLS(file("client.pem"), file("client.key"), file("ca.pem"))
 	must(c, err)
-	remote, err := raftremote.Start(system, raftremote.Config{Listen: "127.0.0.1:0", ClusterID: "chat", TLS: tls, Logger: hclog.NewNullLogger()})
+	remote, err := raftremote.Start(system, raftremote.Config{
+		Listen: "127.0.0.1:0", ClusterID: "chat", TLS: tls, Logger: hclog.NewNullLogger(),
+	})
 	must(c, err)
 	ctx, cancel := context.WithTimeout(c.Context(), deadline)
 	defer cancel()

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +23,8 @@ import (
 	raft "example.com/raftactor/actor"
 )
 
-var rounds = flag.Int("rounds", 1, "how often the tests with processes do it all, and how much larger the state of one gets, up to 10 times")
+var rounds = flag.Int("rounds", 1,
+	"how often the tests with processes do it all, and up to 10 how many times 5 MB a snapshot has")
 
 // The test binary is the chat, too, if this is set in its environment.
 const processVariable = "CHAT_PROCESS"
@@ -151,7 +151,8 @@ func (c *town) launch(args ...string) *process {
 		<-p.ended
 		if c.Failed() {
 			notices := p.notices.all()
-			c.Logf("member %d has %d lines, and says\n%s", p.id, len(p.lines.all()), strings.Join(notices[max(0, len(notices)-60):], "\n"))
+			c.Logf("member %d has %d lines, and says\n%s", p.id, len(p.lines.all()),
+				strings.Join(notices[max(0, len(notices)-60):], "\n"))
 		}
 	})
 	return p

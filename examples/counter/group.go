@@ -125,8 +125,8 @@ func (g *group) start(logger hclog.Logger) error {
 			Group: "counter", ID: m.id, Members: g.founders, Store: m.store, Transport: g.transport, Logger: logger,
 		}, &counter{})
 		if errors.Is(err, raft.ErrFounding) {
-			return wrongFlag{fmt.Errorf("-members or -peers says that there are %d, and is to be what it was at the first run in this directory: %w",
-				len(g.founders), err)}
+			return wrongFlag{fmt.Errorf("-members or -peers says that there are %d, and is to be what it was at the first run "+
+				"in this directory: %w", len(g.founders), err)}
 		}
 		if err != nil {
 			return err
