@@ -46,8 +46,6 @@ const (
 	bulkWantedFor    = 5 * time.Second
 	// A stream that nobody needs here is closed by the one who has dialed it.
 	idleFor = 30 * time.Second
-	// What was replaced has its last words read for so long.
-	retiredFor = 500 * time.Millisecond
 	// Requests are forgotten that have not been answered for so long: nobody waits for them.
 	forwardsFor = time.Minute
 )
@@ -213,6 +211,7 @@ func (l *line) install(s *stream) error {
 
 // retire has a stream ended that another takes the place of. It is called with mu held.
 func (l *line) retire(s *stream) {
+	s.lastRequest = l.open.last
 	s.retire()
 	l.retired = append(l.retired, s)
 	l.stream = nil
@@ -247,8 +246,12 @@ func (l *line) ended(s *stream, reason error) {
 		for k, r := range l.retired {
 			if r == s {
 				l.retired = slices.Delete(l.retired, k, k+1)
-				if l.left && l.stream == nil {
+				switch {
+				case l.left && l.stream == nil:
 					l.lose()
+				case !s.heardGoodbye.Load() && !l.closed: // it was lost before, and so may be what was sent on it
+					l.open.forgetUpTo(s.lastRequest)
+					l.queue.tellAll()
 				}
 				dial = l.isWanted(now) && l.mustDial()
 				return
@@ -333,7 +336,7 @@ func (l *line) watch(now int64, judge bool) {
 		l.startDialing()
 	}
 	for _, r := range retired {
-		if now-r.retiredAt.Load() > int64(retiredFor) {
+		if now-r.retiredAt.Load() > timeout/2 { // it has had the time for its last words
 			r.close(errDuplicate)
 		}
 	}

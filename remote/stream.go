@@ -25,6 +25,9 @@ type stream struct {
 	began, established int64
 	// epoch is the line's while this is its stream.
 	epoch uint64
+	// lastRequest is the number of the last request that was sent before another stream took the place of this one. It is
+	// guarded by the lock of the line.
+	lastRequest uint64
 	// sever cuts the connection. Nil: that is done by who serves it, when done ends.
 	sever func()
 	// progress counts the bytes that the connection has read and written. Nil: nobody knows.
