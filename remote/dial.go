@@ -90,6 +90,10 @@ func (l *line) dial(timeout time.Duration) (s *stream, hangUp func(), err error)
 	if err != nil {
 		return nil, nil, fmt.Errorf("raftremote: dialing %s: %w", l.peer.address, err)
 	}
+	if l.isUp() { // the peer was quicker
+		conn.Close()
+		return nil, nil, errDuplicate
+	}
 	tune(conn)
 	metered := newMeteredConn(conn, links.now)
 	client, err := l.client(metered)

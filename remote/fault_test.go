@@ -211,6 +211,24 @@ func TestForwardsThatWereSentAreNotDroppedWhenTheLinkIsLost(t *testing.T) {
 	}
 }
 
+// The peer knows that the link is lost and dials, this system does not: the new stream looks as if both had dialed at once.
+func TestAMemberIsToldOfALinkThatOnlyThePeerKnowsToBeLost(t *testing.T) {
+	a, b := startSystem(t, "c", quickly), startSystem(t, "b", quickly)
+	p := startProxy(t, b)
+	a.dials(p.Addr(), b.cfg.address)
+	one, two := a.join("g", 1), b.join("g", 2)
+	one.knows(map[node.ID]string{2: b.cfg.address})
+	eventually(t, "there is a link", func() bool { return a.isLinked(b) && b.isLinked(a) })
+	p.HalfOpen()
+	f := &testForward{data: []byte("x")}
+	one.Send(2, b.cfg.address, &node.PeerEnvelope{Group: "g", From: 1, To: 2, Forwards: []node.Forward{f}})
+	two.knows(map[node.ID]string{1: a.cfg.address})
+	eventually(t, "the member is told, or the request arrives", func() bool { return one.lost(2) > 0 || len(two.asked()) > 0 })
+	if _, drops := f.outcome(); drops != 0 {
+		t.Errorf("the forward was dropped %d times, though it was sent", drops)
+	}
+}
+
 func TestAPeerWithoutAnAddressIsAnsweredTheWayItCame(t *testing.T) {
 	_, b, one, two, _ := proxied(t)
 	one.tell(2, b, heartbeat(1, 1))

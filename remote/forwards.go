@@ -69,5 +69,12 @@ func (o *openForwards) forgetBefore(moment int64) {
 	}
 }
 
+// forgetUpTo forgets what was sent up to a number.
+func (o *openForwards) forgetUpTo(number uint64) {
+	for ; o.oldest <= number; o.oldest++ {
+		o.take(o.oldest)
+	}
+}
+
 // clear forgets all. Numbers go on, so that an answer to one of these is not taken for that to another.
 func (o *openForwards) clear() { o.waiting, o.bytes = nil, 0 }

@@ -30,8 +30,12 @@ type line struct {
 	retired []*stream
 	// down: see above. dialing: a goroutine is at it. closed: for good. Guarded by mu.
 	down, dialing, closed bool
+	// left: the peer has ended the stream for another one, which is not there yet. Guarded by mu.
+	left bool
 	// epoch grows with each stream that is lost, life is the peer's. Guarded by mu.
 	epoch, life uint64
+	// dialingSince is when there was no stream any more. Guarded by mu.
+	dialingSince int64
 	// wantedUntil is the moment until which somebody needs it who has sent something. Guarded by mu.
 	wantedUntil int64
 }
@@ -42,8 +46,6 @@ const (
 	bulkWantedFor    = 5 * time.Second
 	// A stream that nobody needs here is closed by the one who has dialed it.
 	idleFor = 30 * time.Second
-	// What was replaced has its last words read for so long.
-	retiredFor = 500 * time.Millisecond
 	// Requests are forgotten that have not been answered for so long: nobody waits for them.
 	forwardsFor = time.Minute
 )
@@ -117,7 +119,7 @@ func (l *line) mustDial() bool {
 	if l.stream != nil || l.dialing || l.closed {
 		return false
 	}
-	l.dialing = true
+	l.dialing, l.dialingSince = true, l.peer.links.now()
 	return true
 }
 
@@ -175,8 +177,11 @@ func (l *line) install(s *stream) error {
 		return errStopped
 	}
 	if before := l.stream; before != nil {
-		switch {
-		case s.outlasts(before):
+		switch how := s.meets(before); {
+		case how == olderLost:
+			l.retire(before)
+			l.lose()
+		case how == newerStays:
 			l.retire(before)
 		case s.dialed:
 			return errDuplicate
@@ -195,7 +200,10 @@ func (l *line) install(s *stream) error {
 		l.open.clear()
 		l.epoch++
 	}
-	l.stream, l.down = s, false
+	if l.left && s.dialed { // what the peer meant is gone, too
+		l.lose()
+	}
+	l.stream, l.down, l.left = s, false, false
 	l.queue.hopeAgain()
 	s.epoch = l.epoch
 	return nil
@@ -203,6 +211,7 @@ func (l *line) install(s *stream) error {
 
 // retire has a stream ended that another takes the place of. It is called with mu held.
 func (l *line) retire(s *stream) {
+	s.lastRequest = l.open.last
 	s.retire()
 	l.retired = append(l.retired, s)
 	l.stream = nil
@@ -214,6 +223,17 @@ func (l *line) leftFor(s *stream) {
 	defer l.mu.Unlock()
 	if l.stream == s {
 		l.retire(s)
+		l.left = true
+	}
+}
+
+// lose forgets what is on its way, and has the members told. It is called with mu held.
+func (l *line) lose() {
+	l.left = false
+	l.epoch++
+	l.open.clear()
+	if !l.closed {
+		l.queue.tellAll()
 	}
 }
 
@@ -226,6 +246,13 @@ func (l *line) ended(s *stream, reason error) {
 		for k, r := range l.retired {
 			if r == s {
 				l.retired = slices.Delete(l.retired, k, k+1)
+				switch {
+				case l.left && l.stream == nil:
+					l.lose()
+				case !s.heardGoodbye.Load() && !l.closed: // it was lost before, and so may be what was sent on it
+					l.open.forgetUpTo(s.lastRequest)
+					l.queue.tellAll()
+				}
 				dial = l.isWanted(now) && l.mustDial()
 				return
 			}
@@ -235,11 +262,7 @@ func (l *line) ended(s *stream, reason error) {
 		}
 		lost = true
 		l.stream = nil
-		l.epoch++
-		l.open.clear()
-		if !l.closed {
-			l.queue.tellAll()
-		}
+		l.lose()
 		if silent || l.closed || !l.isWanted(now) {
 			l.down = silent
 			l.queue.drop()
@@ -292,10 +315,18 @@ func (l *line) failed(reason error) (again bool) {
 // watch looks after the line. judge: a silence counts.
 func (l *line) watch(now int64, judge bool) {
 	timeout := int64(l.peer.links.cfg.peerTimeout)
+	missed := false
 	l.losing(func() {
+		if missed = l.stream == nil && l.dialing && !l.down && now-l.dialingSince > timeout; missed {
+			l.down = true
+			l.queue.drop()
+		}
 		l.open.forgetBefore(now - int64(forwardsFor))
 		l.queue.forget(nil, now-int64(forwardsFor))
 	})
+	if missed && !l.bulk {
+		l.peer.missed(errSilent)
+	}
 	l.mu.Lock()
 	s, retired := l.stream, slices.Clone(l.retired)
 	idle := s != nil && s.dialed && !l.isWanted(now) && now-s.used.Load() > int64(idleFor)
@@ -305,7 +336,7 @@ func (l *line) watch(now int64, judge bool) {
 		l.startDialing()
 	}
 	for _, r := range retired {
-		if now-r.retiredAt.Load() > int64(retiredFor) {
+		if now-r.retiredAt.Load() > timeout/2 { // it has had the time for its last words
 			r.close(errDuplicate)
 		}
 	}

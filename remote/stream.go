@@ -25,6 +25,9 @@ type stream struct {
 	began, established int64
 	// epoch is the line's while this is its stream.
 	epoch uint64
+	// lastRequest is the number of the last request that was sent before another stream took the place of this one. It is
+	// guarded by the lock of the line.
+	lastRequest uint64
 	// sever cuts the connection. Nil: that is done by who serves it, when done ends.
 	sever func()
 	// progress counts the bytes that the connection has read and written. Nil: nobody knows.
@@ -100,18 +103,34 @@ func (s *stream) partWhenBothHave() {
 	}
 }
 
-// outlasts tells whether this stream, which is new, takes the place of another between the same two systems. Both sides
-// come to the same answer: who dials has no stream, so the one that the same side has dialed before is lost, and so is one
-// that is older than a handshake can take. Otherwise both have dialed at once.
-func (s *stream) outlasts(before *stream) bool {
-	if s.dialed == before.dialed || s.hello.life != before.hello.life {
-		return true
+// A crossing is what two streams between the same two systems are to each other.
+type crossing int
+
+const (
+	// newerStays, olderStays: both have dialed at once. The one stays that the system with the smaller name has dialed, so
+	// both come to the same answer.
+	newerStays crossing = iota
+	olderStays
+	// olderLost: who dials has no stream, so one that the same side has dialed before is lost, and so is one that had stood
+	// for longer than two dials can cross.
+	olderLost
+)
+
+// meets tells what becomes of this stream, which is new, and of the one that there is.
+func (s *stream) meets(before *stream) crossing {
+	longest := int64(crossingMin) + 4*(before.established-before.began)
+	switch {
+	case s.dialed == before.dialed, s.hello.life != before.hello.life, !s.dialed && s.began-before.established > longest:
+		return olderLost
+	case s.dialed == (s.links.cfg.system < s.hello.system):
+		return newerStays
+	default:
+		return olderStays
 	}
-	if s.links.now()-before.established > int64(2*handshakeTimeout) {
-		return true
-	}
-	return s.dialed == (s.links.cfg.system < s.hello.system)
 }
+
+// crossingMin is within what time two dials may cross, however short the way is.
+const crossingMin = 50 * time.Millisecond
 
 // heardAt is when the peer was heard from last.
 func (s *stream) heardAt() int64 {
