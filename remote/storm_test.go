@@ -49,7 +49,7 @@ func TestAStormOfHostileFramesAndConnectionsDoesNoHarm(t *testing.T) {
 		now := v.await("the storm is over", func(s childState) bool { return s.Connections == 0 })
 		v.unharmed(t)
 		grown := int64(now.HeapBytes) - int64(v.before.HeapBytes)
-		if t.Logf("%s: memory has grown by %d MB", kind, grown>>20); grown > 128<<20 {
+		if t.Logf("%s: memory has grown by %d MB", kind, grown>>20); grown > 96<<20 {
 			t.Errorf("%s: memory has grown by %d MB", kind, grown>>20)
 		}
 		if got := v.do(command{Do: "ask", Address: v.address, Name: "echo", Text: "x"}); got.Text != "echo x" {
