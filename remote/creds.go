@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -171,9 +172,20 @@ type trackedConn struct {
 	set  *connections
 	once sync.Once
 	used atomic.Bool // for a call
+	// moved is when something was written last, in nanoseconds of the clock.
+	moved atomic.Int64
 	// gone is closed with the connection.
 	gone chan struct{}
 	err  error // of Close; written before gone is closed
+}
+
+// Write implements [net.Conn].
+func (t *trackedConn) Write(b []byte) (int, error) {
+	n, err := t.Conn.Write(b)
+	if n > 0 {
+		t.moved.Store(time.Now().UnixNano())
+	}
+	return n, err
 }
 
 // Close closes the connection, however often it is called.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/remote"
-	"google.golang.org/grpc"
 )
 
 // An outbox is what users here send to one other system. A goroutine of its own makes connections, and hands Proto.Actor no
@@ -169,7 +168,7 @@ func (o *outbox) pump(conn *trackedConn) (used bool, err error) {
 		case <-o.gate.ctx.Done():
 			return used, errLost
 		case now := <-check.C:
-			if idle, stuck := o.check(now); stuck {
+			if idle, stuck := o.check(now, time.Unix(0, conn.moved.Load())); stuck {
 				return used, errNoProgress
 			} else if idle {
 				return used, nil
@@ -214,8 +213,9 @@ func (o *outbox) hand(i *letter) (err error) {
 	return err
 }
 
-// check tells whether nothing was to be sent for long, or nothing has left although it should.
-func (o *outbox) check(now time.Time) (idle, stuck bool) {
+// check tells whether nothing was to be sent for long, or nothing has left although it should. A large frame may take long
+// on a slow connection, which has taken something last when it moved.
+func (o *outbox) check(now, moved time.Time) (idle, stuck bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	since := now.Sub(o.used)
@@ -223,7 +223,7 @@ func (o *outbox) check(now time.Time) (idle, stuck bool) {
 		o.release() // what has been taken and is in no frame cannot be encoded
 	}
 	if len(o.handed) > 0 {
-		return false, since > stuckTime
+		return false, since > stuckTime && now.Sub(moved) > stuckTime
 	}
 	return since > idleTime && len(o.watches) == 0 && len(o.queue) == 0, false
 }
@@ -274,71 +274,4 @@ func drain(c chan struct{}) {
 	case <-c:
 	default:
 	}
-}
-
-// takeConnection gives gRPC the connection that has been made, once.
-func (o *outbox) takeConnection() net.Conn {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	conn := o.conn
-	o.conn = nil
-	return conn
-}
-
-// A gateStream tells an outbox how Proto.Actor gets on.
-type gateStream struct {
-	grpc.ClientStream
-	outbox *outbox
-}
-
-// SendMsg implements [grpc.ClientStream]. It blocks while the other end takes nothing.
-func (s *gateStream) SendMsg(m any) error {
-	s.outbox.sends(true)
-	err := s.ClientStream.SendMsg(m)
-	if err == nil {
-		s.outbox.sends(false)
-	}
-	return err
-}
-
-// RecvMsg implements [grpc.ClientStream]. The end of the stream is that of the connection; Proto.Actor would go on as if
-// nothing had happened.
-func (s *gateStream) RecvMsg(m any) error {
-	err := s.ClientStream.RecvMsg(m)
-	if err == nil {
-		s.outbox.opened()
-		return nil
-	}
-	return errors.Join(errLost, err)
-}
-
-// opened notes that the other end is there.
-func (o *outbox) opened() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.open, o.used = true, time.Now()
-	signal(o.wake)
-}
-
-// sends notes that a frame is being sent, with all that Proto.Actor has taken, or that it has left.
-func (o *outbox) sends(begin bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.sending, o.used = begin, time.Now()
-	if !begin {
-		o.release()
-	}
-}
-
-// release makes room for more: all that Proto.Actor had taken has left. It is called with mu held.
-func (o *outbox) release() {
-	left := 0
-	for left < len(o.handed) && o.handed[left].state.Load() == letterTaken {
-		o.bytes -= o.handed[left].bytes
-		o.flying -= o.handed[left].bytes
-		left++
-	}
-	clear(o.handed[:left])
-	o.handed = o.handed[left:]
-	signal(o.wake)
 }

@@ -60,6 +60,10 @@ type childConfig struct {
 	Cluster string
 	// Certificates is the directory of its own, or empty for none.
 	Certificates string
+	// Members are the addresses of the group, the first of which is that of member 1. None: it is the only one. Self is its
+	// own place among them.
+	Members []string
+	Self    int
 	// Lonely: it does not start anything by itself.
 	Lonely bool
 	// Client: it has no member.
@@ -129,7 +133,7 @@ func startProcess(t testing.TB, cfg childConfig) *process {
 		_ = p.cmd.Process.Kill()
 		_ = p.cmd.Wait()
 	})
-	if !cfg.Lonely {
+	if !cfg.Lonely && len(cfg.Members) == 0 {
 		p.address = p.do(command{Do: "address"}).Text
 	}
 	return p
@@ -264,13 +268,13 @@ func newChildSystem(reader sdkmetric.Reader) *actor.ActorSystem {
 func (c *child) start() (err error) {
 	c.metrics = sdkmetric.NewManualReader()
 	c.system = newChildSystem(c.metrics)
-	cfg := raftremote.Config{Listen: c.cfg.Listen, ClusterID: c.cfg.Cluster, Insecure: c.cfg.Certificates == ""}
-	if !cfg.Insecure {
-		if cfg.TLS, err = loadTLS(c.cfg.Certificates); err != nil {
+	own := raftremote.Config{Listen: c.cfg.Listen, ClusterID: c.cfg.Cluster, Insecure: c.cfg.Certificates == ""}
+	if !own.Insecure {
+		if own.TLS, err = loadTLS(c.cfg.Certificates); err != nil {
 			return err
 		}
 	}
-	if c.remote, err = raftremote.Start(c.system, cfg); err != nil {
+	if c.remote, err = raftremote.Start(c.system, own); err != nil {
 		return err
 	}
 	root := c.system.Root
@@ -305,12 +309,25 @@ func (c *child) start() (err error) {
 	if c.cfg.Client {
 		return nil
 	}
-	c.member, err = raft.Spawn(c.system, raft.Config{
+	return c.spawnMember()
+}
+
+// spawnMember spawns a member, and waits until it can be used.
+func (c *child) spawnMember() (err error) {
+	cfg := raft.Config{
 		Group: "g", ID: 1, Members: []raft.Member{{ID: 1, Address: c.remote.Address()}}, Store: raft.NewMemoryStore(),
 		Transport: c.remote.Transport(),
 		// Alone it is elected at once, and stays so.
 		TickInterval: 5 * time.Millisecond, HeartbeatInterval: 10 * time.Millisecond, ElectionTimeout: 50 * time.Millisecond,
-	}, machine{})
+	}
+	if len(c.cfg.Members) > 0 {
+		cfg.ID, cfg.Members = raft.ID(c.cfg.Self+1), nil
+		cfg.TickInterval, cfg.HeartbeatInterval, cfg.ElectionTimeout = 0, 0, 0
+		for i, address := range c.cfg.Members {
+			cfg.Members = append(cfg.Members, raft.Member{ID: raft.ID(i + 1), Address: address})
+		}
+	}
+	c.member, err = raft.Spawn(c.system, cfg, machine{})
 	if err != nil {
 		return err
 	}

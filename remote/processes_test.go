@@ -43,6 +43,32 @@ func bothKinds(t testing.TB) map[string][2]string {
 	return map[string][2]string{"insecure": {}, "tls": {dir("a"), dir("b")}}
 }
 
+func TestMembersInThreeProcessesAgree(t *testing.T) {
+	t.Parallel()
+	dir := certificates(t, map[string]string{"0": "raft://c/x", "1": "raft://c/y", "2": "raft://c/z"})
+	for kind, dirs := range map[string][]string{"insecure": {"", "", ""}, "tls": {dir("0"), dir("1"), dir("2")}} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			var addresses []string
+			for range dirs {
+				addresses = append(addresses, silentAddress(t))
+			}
+			var all []*process
+			for i, dir := range dirs {
+				all = append(all, startProcess(t, childConfig{
+					Cluster: "c", Listen: addresses[i], Certificates: dir, Members: addresses, Self: i,
+				}))
+			}
+			for _, p := range all {
+				p.do(command{Do: "address"}) // answered when the member knows a leader's commit
+			}
+			for _, p := range all {
+				p.await("all are in one term", func(s childState) bool { return s.Term == all[0].state().Term })
+			}
+		})
+	}
+}
+
 func TestAWatchEndsOnceWhenTheProcessIsKilled(t *testing.T) {
 	t.Parallel()
 	a, b := startProcess(t, childConfig{}), startProcess(t, childConfig{})

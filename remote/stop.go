@@ -79,7 +79,15 @@ func (r *Remote) halt() {
 		case <-ctx.Done():
 		}
 	}
-	r.stopEndpoints(addresses)
+	endpointsEnded := make(chan struct{})
+	go func() {
+		defer close(endpointsEnded)
+		r.stopEndpoints(addresses)
+	}()
+	select {
+	case <-endpointsEnded:
+	case <-ctx.Done(): // a handler of the event stream blocks
+	}
 	r.counters.unregister()
 	r.logger.Info("remoting has been stopped")
 }

@@ -1,0 +1,91 @@
+package raftremote
+
+import (
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// testOutbox is one without a goroutine.
+func testOutbox(t *testing.T, bytesMax int) *outbox {
+	t.Helper()
+	r, err := New(Config{Listen: ourAddress, Insecure: true, ClientQueueBytesMax: bytesMax})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Attach(quietSystem()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Stop(t.Context()) })
+	return newOutbox(r.gate, theirAddress)
+}
+
+func testLetter(bytes int) *letter {
+	return &letter{target: actor.NewPID(theirAddress, "a"), body: wrapperspb.String("x"), bytes: bytes}
+}
+
+func TestAnOutboxIsBounded(t *testing.T) {
+	o := testOutbox(t, 1000)
+	for i := range 20 {
+		if reason, _ := o.post(testLetter(100)); (reason == gateFull) != (i >= 10) {
+			t.Errorf("message %d: %q", i, reason)
+		}
+	}
+	end := &letter{target: actor.NewPID(theirAddress, "a"), body: &actor.Terminated{}, bytes: 100, system: true}
+	if reason, _ := o.post(end); reason != "" {
+		t.Errorf("the end of a watched actor: %q", reason)
+	}
+}
+
+func TestProtoActorIsGivenAMegabyteAtATime(t *testing.T) {
+	o := testOutbox(t, 16<<20)
+	for range 10 {
+		o.post(testLetter(flyingBytesMax / 4))
+	}
+	take := func() (taken []*letter) {
+		for i := o.next(); i != nil; i = o.next() {
+			taken = append(taken, i)
+		}
+		return taken
+	}
+	if first := take(); len(first) != 1 {
+		t.Fatalf("%d before the other end is there", len(first))
+	}
+	o.opened()
+	if more := take(); len(more) != 3 {
+		t.Fatalf("%d more when it is", len(more))
+	}
+	for _, i := range o.handed[:2] {
+		i.state.Store(letterTaken)
+	}
+	o.sends(true)
+	if more := take(); len(more) != 0 {
+		t.Fatalf("%d while a frame is on its way", len(more))
+	}
+	o.sends(false)
+	if more := take(); len(more) != 2 || o.bytes != 8*flyingBytesMax/4 {
+		t.Fatalf("%d when two have left, %d bytes are left", len(more), o.bytes)
+	}
+}
+
+func TestAConnectionIsStuckWhenNothingMoves(t *testing.T) {
+	o := testOutbox(t, 1000)
+	now := time.Now()
+	o.post(testLetter(100))
+	o.next()
+	o.used = now.Add(-2 * stuckTime)
+	o.sending = true
+	if _, stuck := o.check(now, now.Add(-time.Second)); stuck {
+		t.Error("a frame that is being written is stuck")
+	}
+	if _, stuck := o.check(now, now.Add(-2*stuckTime)); !stuck {
+		t.Error("nothing moves, and it is not stuck")
+	}
+	o.handed[0].state.Store(letterTaken)
+	o.sending = false
+	if _, stuck := o.check(now, now.Add(-2*stuckTime)); stuck || len(o.handed) > 0 {
+		t.Error("what could not be encoded is waited for")
+	}
+}
