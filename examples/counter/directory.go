@@ -16,6 +16,14 @@ import (
 // has been promised.
 const ledgerName = "acknowledged"
 
+// ledger is the name of the file. Each member that is a process of its own has one.
+func (o options) ledger() string {
+	if o.id != 0 {
+		return fmt.Sprint(ledgerName, "-", o.id)
+	}
+	return ledgerName
+}
+
 // checkDirectory sees to it that no other number of members lives in a directory, which need not be there. founded: a
 // run has got so far that its group may have acknowledged something.
 func checkDirectory(dir string, members int) (founded bool, err error) {
@@ -59,7 +67,7 @@ func wrongDir(dir string, err error) error {
 }
 
 // ledger is a file with the least value that the counter must have: that of the beginning of the newest run, and
-// one more for each increment that was acknowledged since.
+// one more for each increment that this process was told is acknowledged since.
 //
 // Each entry is a write without a sync. What was written is still there after this process has been killed, so a
 // run can prove that nothing was lost by that. After a loss of power the file may be older than the counter, and
@@ -71,8 +79,8 @@ type ledger struct {
 }
 
 // openLedger opens the file, and makes it if there is none.
-func openLedger(dir string) (*ledger, error) {
-	name := filepath.Join(dir, ledgerName)
+func openLedger(dir, name string) (*ledger, error) {
+	name = filepath.Join(dir, name)
 	text, err := os.ReadFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, wrongDir(dir, err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 
 	raft "example.com/raftactor/actor"
 	"example.com/raftactor/persist"
+	raftremote "example.com/raftactor/remote"
 )
 
 // group is the members, with the actor systems that they live in and the stores that keep their logs.
@@ -20,8 +22,13 @@ type group struct {
 	// clients is the actor system of those who propose and ask.
 	clients *actor.ActorSystem
 	members []*member
+	// founders are all members, also those of other processes.
+	founders  []raft.Member
+	transport raft.Transport
 	// stores are those on disk, if there are any.
 	stores []*persist.Store
+	// remote is how other processes are reached. Nil: there are none.
+	remote *raftremote.Remote
 }
 
 // member is one of the group.
@@ -36,11 +43,17 @@ type member struct {
 
 // inMemory makes a group of members that share an actor system with their clients, and a store.
 func inMemory(members int) *group {
-	g, store := &group{clients: newSystem()}, raft.NewMemoryStore()
+	g, store := &group{clients: newSystem(), transport: raft.NewMemoryTransport()}, raft.NewMemoryStore()
 	for id := range raft.ID(members) {
-		g.members = append(g.members, &member{id: id + 1, system: g.clients, store: store})
+		g.found(&member{id: id + 1, system: g.clients, store: store})
 	}
 	return g
+}
+
+// found takes in a founding member of this process.
+func (g *group) found(m *member) {
+	g.members = append(g.members, m)
+	g.founders = append(g.founders, raft.Member{ID: m.id, Address: m.address})
 }
 
 // inDirectory makes a group of members that each have an actor system, and a store below a directory. Each could as
@@ -50,7 +63,7 @@ func inDirectory(dir string, members int, logger hclog.Logger) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &group{clients: newSystem()}
+	g := &group{clients: newSystem(), transport: raft.NewMemoryTransport()}
 	systems := map[string]*actor.ActorSystem{"clients": g.clients}
 	for id := range raft.ID(members) {
 		store, err := openStore(dir, id+1, founded, logger)
@@ -58,7 +71,8 @@ func inDirectory(dir string, members int, logger hclog.Logger) (*group, error) {
 			return nil, errors.Join(err, g.close())
 		}
 		m := &member{id: id + 1, address: fmt.Sprint("member-", id+1), system: newSystem(), store: store}
-		g.members, g.stores = append(g.members, m), append(g.stores, store)
+		g.found(m)
+		g.stores = append(g.stores, store)
 		systems[m.address] = m.system
 	}
 	connect(systems)
@@ -106,18 +120,13 @@ func connect(systems map[string]*actor.ActorSystem) {
 
 // start spawns the members.
 func (g *group) start(logger hclog.Logger) error {
-	transport := raft.NewMemoryTransport()
-	var founders []raft.Member
-	for _, m := range g.members {
-		founders = append(founders, raft.Member{ID: m.id, Address: m.address})
-	}
 	for _, m := range g.members {
 		pid, err := raft.Spawn(m.system, raft.Config{
-			Group: "counter", ID: m.id, Members: founders, Store: m.store, Transport: transport, Logger: logger,
+			Group: "counter", ID: m.id, Members: g.founders, Store: m.store, Transport: g.transport, Logger: logger,
 		}, &counter{})
 		if errors.Is(err, raft.ErrFounding) {
-			return wrongFlag{fmt.Errorf("-members is %d, and is to be what it was at the first run in this directory: %w",
-				len(founders), err)}
+			return wrongFlag{fmt.Errorf("-members or -peers says that there are %d, and is to be what it was at the first run "+
+				"in this directory: %w", len(g.founders), err)}
 		}
 		if err != nil {
 			return err
@@ -161,6 +170,11 @@ func (g *group) close() error {
 		if m.pid != nil {
 			faults = append(faults, m.stop())
 		}
+	}
+	if g.remote != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+		defer cancel()
+		faults = append(faults, g.remote.Stop(ctx))
 	}
 	for _, store := range g.stores {
 		faults = append(faults, store.Close())

@@ -1,6 +1,7 @@
 // Command counter runs a replicated counter: some members in one process, increments proposed from
 // goroutines and actors at once, and a check that each acknowledged one is counted exactly once. In a directory, with
-// -dir, a run goes on from what the one before it has left there, however that has ended.
+// -dir, a run goes on from what the one before it has left there, however that has ended. With -id it runs one member, and
+// others run in processes of their own.
 package main
 
 import (
@@ -29,15 +30,6 @@ const (
 	exitUsage
 )
 
-// options are the flags.
-type options struct {
-	members, increments int
-	// dir is where the members keep their logs. Empty: in memory.
-	dir        string
-	killLeader bool
-	level      hclog.Level
-}
-
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -60,41 +52,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return exitFailed
 	}
-	fmt.Fprintln(stdout, verdict)
+	if verdict != "" {
+		fmt.Fprintln(stdout, verdict)
+	}
 	return exitOK
-}
-
-// wrongFlag is a flag that does not fit what is in the directory.
-type wrongFlag struct{ error }
-
-func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
-	flags := flag.NewFlagSet("counter", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.IntVar(&o.members, "members", 3, "how many members the group has, from 1 to 9; in a directory always as many")
-	flags.IntVar(&o.increments, "increments", 10000, "how many increments to propose")
-	flags.BoolVar(&o.killLeader, "kill-leader", true, "stop the leader half-way, if there are 3 members or more")
-	flags.StringVar(&o.dir, "dir", "", "keep the log of member 1 in `DIR`/1 and so on, and go on from what an earlier run\n"+
-		"has left there, also if it was killed; without it everything is in memory")
-	level := flags.String("log", "off", "how much the members log: off, error, warn, info, debug or trace")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return o, err
-		}
-		return o, errors.New("see the flags above")
-	}
-	o.level = hclog.LevelFromString(*level)
-	switch {
-	case flags.NArg() > 0:
-		return o, fmt.Errorf("%q is no flag; there are no other arguments", flags.Arg(0))
-	case o.members < 1 || o.members > 9:
-		return o, fmt.Errorf("-members is %d: it must be from 1 to 9", o.members)
-	case o.increments < 1:
-		return o, fmt.Errorf("-increments is %d: it must be at least 1", o.increments)
-	case o.level == hclog.NoLevel:
-		return o, fmt.Errorf("-log is %q: it must be off, error, warn, info, debug or trace", *level)
-	}
-	return o, nil
 }
 
 // count runs the group and the load, and returns the last line, if all is well.
@@ -117,6 +78,9 @@ func count(ctx context.Context, o options, stdout, stderr io.Writer) (verdict st
 	}
 	load := newLoad(g, o.increments, fail)
 	verdict, err = load.carryOut(running, o, stdout, reign)
+	if err == nil && o.id != 0 {
+		return "", load.stay(running, ctx, verdict, stdout)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("interrupted after %d of %d increments", load.acknowledged.Load(), o.increments)
@@ -128,7 +92,10 @@ func count(ctx context.Context, o options, stdout, stderr io.Writer) (verdict st
 
 // newGroup makes the group that the flags ask for.
 func newGroup(o options, logger hclog.Logger) (*group, error) {
-	if o.dir == "" {
+	switch {
+	case o.id != 0:
+		return inProcess(o, logger)
+	case o.dir == "":
 		return inMemory(o.members), nil
 	}
 	return inDirectory(o.dir, o.members, logger)
@@ -137,7 +104,7 @@ func newGroup(o options, logger hclog.Logger) (*group, error) {
 // carryOut proposes all increments, and returns the last line.
 func (l *load) carryOut(ctx context.Context, o options, stdout io.Writer, reign *leaders) (string, error) {
 	start := time.Now()
-	base, err := l.goOn(ctx, o.dir, stdout)
+	base, err := l.goOn(ctx, o, stdout)
 	if err != nil {
 		return "", err
 	}
@@ -159,21 +126,29 @@ func (l *load) carryOut(ctx context.Context, o options, stdout io.Writer, reign 
 	}
 	reign.report(stdout)
 	l.report(stdout, took)
+	if o.id != 0 {
+		return judgeOwn(base, int64(o.increments), l.acknowledged.Load(), value, o.members)
+	}
 	return judge(base, int64(o.increments), l.acknowledged.Load(), value, len(live))
 }
 
 // goOn returns the value from which the load goes on: that which an earlier run has left in the directory, if there
 // is one. All that earlier runs have proposed is decided by then: the leader that answers has committed what stands in
 // its log, and what is not in there never will be.
-func (l *load) goOn(ctx context.Context, dir string, stdout io.Writer) (uint64, error) {
-	if dir == "" {
+func (l *load) goOn(ctx context.Context, o options, stdout io.Writer) (uint64, error) {
+	if o.dir == "" {
 		return 0, nil
+	}
+	if o.id != 0 {
+		if err := l.awaitOthers(ctx, stdout); err != nil {
+			return 0, err
+		}
 	}
 	value, err := readEverywhere(ctx, l.group.clients, l.group.members)
 	if err != nil {
 		return 0, err
 	}
-	if l.ledger, err = openLedger(dir); err != nil {
+	if l.ledger, err = openLedger(o.dir, o.ledger()); err != nil {
 		return 0, err
 	}
 	if err := l.ledger.begin(value); err != nil {
@@ -195,7 +170,7 @@ func (l *load) follow(
 	defer progress.Stop()
 	defer look.Stop()
 	live = l.group.members
-	kill := o.killLeader && o.members >= 3 // of fewer the rest would be no majority
+	kill := o.killLeader && len(live) >= 3 // of fewer the rest would be no majority
 	for kill || over != nil {
 		select {
 		case <-ctx.Done():

@@ -50,6 +50,17 @@ func TestWrongFlagsAreNamed(t *testing.T) {
 		"no increments":      {[]string{"-increments", "0"}, "-increments is 0"},
 		"unknown log level":  {[]string{"-log", "loud"}, `"loud"`},
 		"argument, not flag": {[]string{"fast"}, `"fast"`},
+
+		"one member without all":   {[]string{"-listen", "127.0.0.1:7001"}, "-listen goes with -id"},
+		"all members with one":     {oneMember("-members", "5"), "-members does not go with -id"},
+		"member 0":                 {oneMember("-id", "0"), "-id is 0"},
+		"one without a directory":  {oneMember("-dir", ""), "-dir is missing"},
+		"one that does not listen": {oneMember("-listen", ""), "-listen is missing"},
+		"one with TLS":             {oneMember("-insecure=false"), "-insecure is missing"},
+		"one alone":                {oneMember("-peers", ""), "-peers is"},
+		"one that is not there":    {oneMember("-id", "4"), "does not name member 4"},
+		"peers without a port":     {oneMember("-peers", "1=localhost"), "ID=HOST:PORT"},
+		"peers twice":              {oneMember("-peers", "1=a:1,1=b:1"), "named twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
@@ -61,6 +72,13 @@ func TestWrongFlagsAreNamed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// oneMember are the flags of a member in a process of its own, and more.
+func oneMember(more ...string) []string {
+	return append([]string{
+		"-id", "1", "-listen", "127.0.0.1:7001", "-peers", "1=127.0.0.1:7001,2=127.0.0.1:7002", "-dir", "DIR", "-insecure",
+	}, more...)
 }
 
 // mustRun runs the counter, and wants that last line.
@@ -126,5 +144,20 @@ func TestJudge(t *testing.T) {
 				t.Errorf("got %q, %v, want ok: %v", line, err, c.ok)
 			}
 		})
+	}
+}
+
+// Others count beside a process that is one of several: what is missing is noticed.
+func TestJudgeOfOneProcess(t *testing.T) {
+	for name, c := range map[string]struct {
+		acknowledged int64
+		value        uint64
+		ok           bool
+	}{
+		"alone": {10, 15, true}, "with others": {10, 99, true}, "lost": {10, 14, false}, "not acknowledged": {9, 15, false},
+	} {
+		if line, err := judgeOwn(5, 10, c.acknowledged, c.value, 3); (err == nil) != c.ok {
+			t.Errorf("%s: got %q, %v, want ok: %v", name, line, err, c.ok)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -252,6 +253,74 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	t.Logf("%d rounds in %v: killed %v; %d torn ends dropped; %d acknowledged, none lost",
 		*rounds, took.Round(time.Millisecond), s.killed, s.dropped, s.least)
 	t.Logf("opening and electing took %v on average", (opening / time.Duration(len(s.opened))).Round(time.Millisecond))
+}
+
+// Three processes with a member each count together, each increment once. A run with all members goes on from that.
+func TestAMemberPerProcess(t *testing.T) {
+	t.Parallel()
+	dir, peers := t.TempDir(), ""
+	addresses := freeAddresses(t, 3)
+	for i, address := range addresses {
+		peers += fmt.Sprintf(",%d=%s", i+1, address)
+	}
+	const each = 1000
+	start := func() (all []*process) {
+		for i, address := range addresses {
+			all = append(all, startProcess(t, "1", "-id", strconv.Itoa(i+1), "-listen", address, "-peers", peers[1:], "-dir", dir,
+				"-insecure", "-increments", strconv.Itoa(each)))
+		}
+		return all
+	}
+	for run := range 2 {
+		all := start()
+		least := uint64(run*len(all)*each + each)
+		for _, p := range all {
+			text, ok := p.await(fmt.Sprintf("ok: %d increments, value ", each))
+			value, rest, _ := strings.Cut(text, " ")
+			if !ok || numberIn(t, value) < least || rest != "on 1 of 3 members" {
+				t.Errorf("got %q, want at least %d on 1 of 3 members; it says %q", text, least, p.stderr.String())
+			}
+		}
+		for i, p := range all { // none is left alone before it is done
+			if run == 0 && i == 0 {
+				must(t, p.command.Process.Kill())
+				p.wait()
+				continue
+			}
+			must(t, p.command.Process.Signal(os.Interrupt))
+			if code := p.wait(); code != exitOK {
+				t.Errorf("exit code %d, want %d; it says %q", code, exitOK, p.stderr.String())
+			}
+		}
+	}
+	total := 2 * len(addresses) * each
+	mustRun(t, fmt.Sprintf("ok: 10 increments, value %d on 2 of 2 members", total+10), "-dir", dir, "-increments", "10")
+}
+
+// freeAddresses finds ports to listen on. They are none that the system gives to connections: those of a member that is
+// started again would be taken, now and then.
+func freeAddresses(t *testing.T, count int) (all []string) {
+	t.Helper()
+	for len(all) < count {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			defer l.Close()
+			all = append(all, address)
+		}
+	}
+	return all
+}
+
+func TestABusyPort(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	address := l.Addr().String()
+	p := startProcess(t, "1", "-id", "1", "-listen", address, "-peers", "1="+address, "-dir", t.TempDir(), "-insecure")
+	if code := p.wait(); code != exitFailed || !strings.Contains(p.stderr.String(), syscall.EADDRINUSE.Error()) {
+		t.Errorf("exit code %d, want %d; it says %q", code, exitFailed, p.stderr.String())
+	}
 }
 
 // On a full disk the members fail, and say so. What was acknowledged is there when there is room again.
