@@ -126,6 +126,8 @@ func TestStopTakesLessThanASecondWhateverTheOthersDo(t *testing.T) {
 		a.do(command{Do: "ask", Address: p.address, Name: "echo", Text: "x"})
 		p.do(command{Do: "ask", Address: a.address, Name: "echo", Text: "x"})
 	}
+	live.do(command{Do: "watch", Address: a.address, Name: "echo"})
+	live.do(command{Do: "ask", Address: a.address, Name: "echo", Text: "x"}) // behind the watch
 	stopped.signal(syscall.SIGSTOP)
 	dead.kill()
 	for _, p := range []*process{live, stopped, dead} {
@@ -138,6 +140,7 @@ func TestStopTakesLessThanASecondWhateverTheOthersDo(t *testing.T) {
 	if got := a.do(command{Do: "ask", Address: live.address, Name: "echo", Text: "x"}); !strings.Contains(got.Error, "dead letter") {
 		t.Errorf("asked afterwards: %+v", got)
 	}
+	live.await("it knows", func(s childState) bool { return len(s.Terminated) == 1 })
 	if got := live.do(command{Do: "ask", Address: a.address, Name: "echo", Text: "x"}); !strings.Contains(got.Error, "dead letter") {
 		t.Errorf("the one that was stopped, asked afterwards: %+v", got)
 	}
