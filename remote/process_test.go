@@ -64,6 +64,8 @@ type childConfig struct {
 	// own place among them.
 	Members []string
 	Self    int
+	// Dir is where the member has its store. Empty: in memory.
+	Dir string
 	// Lonely: it does not start anything by itself.
 	Lonely bool
 	// Client: it has no member.
@@ -226,6 +228,8 @@ type child struct {
 	disturbed  atomic.Int64
 	terminated chan string
 	ended      []string
+	client     *raft.Client
+	pinging    *echo
 }
 
 func runChild(text string) error {
@@ -314,8 +318,12 @@ func (c *child) start() (err error) {
 
 // spawnMember spawns a member, and waits until it can be used.
 func (c *child) spawnMember() (err error) {
+	store, err := c.store()
+	if err != nil {
+		return err
+	}
 	cfg := raft.Config{
-		Group: "g", ID: 1, Members: []raft.Member{{ID: 1, Address: c.remote.Address()}}, Store: raft.NewMemoryStore(),
+		Group: "g", ID: 1, Members: []raft.Member{{ID: 1, Address: c.remote.Address()}}, Store: store,
 		Transport: c.remote.Transport(),
 		// Alone it is elected at once, and stays so.
 		TickInterval: 5 * time.Millisecond, HeartbeatInterval: 10 * time.Millisecond, ElectionTimeout: 50 * time.Millisecond,
@@ -392,6 +400,8 @@ func (c *child) obey(do command) (a answer) {
 		fail(c.remote.Stop(context.Background()))
 	case "start":
 		fail(startCases[do.Name]())
+	case "lead", "propose", "echo", "ping":
+		fail(c.measure(do))
 	case "cycle":
 		fail(cycle(do.Count, do.Address))
 	}
