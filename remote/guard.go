@@ -246,9 +246,15 @@ func (s *guardedStream) check(hello *remote.ConnectRequest) error {
 	if cluster := s.guard.remote.cfg.ClusterID; id.system != "" && id.cluster != cluster {
 		return fmt.Errorf("its certificate is for cluster %q, and this is %q", id.cluster, cluster)
 	}
-	if id.verified {
-		host, _, _ := splitAddress(address)
-		return id.hosts(host)
+	if !id.verified {
+		return nil
+	}
+	host, _, _ := splitAddress(address)
+	if err := id.hosts(host); err != nil {
+		return err
+	}
+	if b := s.guard.remote.running.Load(); b != nil {
+		return b.links.isTakenBy(address, id)
 	}
 	return nil
 }
