@@ -174,8 +174,12 @@ func (g *guard) leave(s *guardedStream) {
 	}
 }
 
-// watchesMax is how many watches a stream may have.
-const watchesMax = 16 << 10
+const (
+	// watchesMax is how many watches a stream may have.
+	watchesMax = 16 << 10
+	// allWatchesMax is how many all streams may have together: anybody can make many streams.
+	allWatchesMax = 8 * watchesMax
+)
 
 // watch notes that a stream vouches for a watch, and tells whether it may.
 func (g *guard) watch(s *guardedStream, w heldWatch) bool {
@@ -185,7 +189,7 @@ func (g *guard) watch(s *guardedStream, w heldWatch) bool {
 	if by == s {
 		return true
 	}
-	if s.watches >= watchesMax {
+	if s.watches >= watchesMax || !there && len(g.watches) >= allWatchesMax {
 		return false
 	}
 	if there {
@@ -242,9 +246,15 @@ func (s *guardedStream) check(hello *remote.ConnectRequest) error {
 	if cluster := s.guard.remote.cfg.ClusterID; id.system != "" && id.cluster != cluster {
 		return fmt.Errorf("its certificate is for cluster %q, and this is %q", id.cluster, cluster)
 	}
-	if id.verified {
-		host, _, _ := splitAddress(address)
-		return id.hosts(host)
+	if !id.verified {
+		return nil
+	}
+	host, _, _ := splitAddress(address)
+	if err := id.hosts(host); err != nil {
+		return err
+	}
+	if b := s.guard.remote.running.Load(); b != nil {
+		return b.links.isTakenBy(address, id)
 	}
 	return nil
 }

@@ -80,6 +80,9 @@ func (w *payloadWalk) field(field protoreflect.FieldDescriptor, kind protowire.T
 		return nil // protobuf skips it, too
 	}
 	if d.FullName() == pidName {
+		if len(value) > pidBytesMax {
+			return fmt.Errorf("%w: an actor's address and name are %d bytes, more than %d", errParts, len(value), pidBytesMax)
+		}
 		w.names = append(w.names, pidIn(value))
 	}
 	return w.message(d, value, depth-1)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 // A guardedStream is a stream of Proto.Actor's, as its reader sees it: only frames that are in order come out of it.
@@ -117,10 +118,21 @@ func (s *guardedStream) judge(m *remote.RemoteMessage) (pass bool, fault refusal
 	}
 }
 
+// pidBytesMax is how long an actor's address and name may be together. Proto.Actor copies those in a frame for each of its
+// messages, with whatever else is in them, and who watches or subscribes is remembered.
+const pidBytesMax = 1 << 10
+
 // judgeBatch leaves in a batch what passes.
 func (s *guardedStream) judgeBatch(b *remote.MessageBatch) (refusalReason, error) {
 	if b == nil {
 		return reasonMalformed, errors.New("no batch")
+	}
+	for _, pids := range [][]*actor.PID{b.GetTargets(), b.GetSenders()} {
+		for _, pid := range pids {
+			if size := proto.Size(pid); size > pidBytesMax {
+				return reasonTooMuch, fmt.Errorf("the address and the name of an actor are %d bytes, more than %d", size, pidBytesMax)
+			}
+		}
 	}
 	kept := b.Envelopes[:0]
 	for i, e := range b.Envelopes {

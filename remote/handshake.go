@@ -148,3 +148,24 @@ func (l *links) claimed(h *hello) *refusal {
 	}
 	return nil
 }
+
+// isTakenBy says why who is not on a link may not call itself by an address: it is that of a member, or of another system. A
+// certificate covers a host, and many processes may run there.
+func (l *links) isTakenBy(address string, id identity) error {
+	l.mu.RLock()
+	p := l.peers[address]
+	l.mu.RUnlock()
+	if p == nil {
+		return nil
+	}
+	if id.system == "" && p.placed.Load() > 0 {
+		return fmt.Errorf("members are at %q, and its certificate names no system, so it is a client's", address)
+	}
+	p.control.mu.Lock()
+	s := p.control.stream
+	p.control.mu.Unlock()
+	if s != nil && s.hello.system != id.system {
+		return fmt.Errorf("the system %q is linked at %q, and its certificate is for %q", s.hello.system, address, id.system)
+	}
+	return nil
+}

@@ -17,12 +17,35 @@ func twoSystems(t testing.TB, change ...func(*linkConfig)) (a, b *testSystem, on
 	return a, b, one, two
 }
 
-// linked waits until two systems have one link between them, and nothing else.
+// linked waits until two systems have one link between them, and nothing else. Where the dials have crossed, that is the one
+// by the smaller name; where one was quicker, the other has not dialed at all.
 func linked(t testing.TB, a, b *testSystem) {
 	t.Helper()
-	eventually(t, "one stream is left, of the smaller name", func() bool {
-		return onlyStream(a, b, true) && onlyStream(b, a, false)
+	eventually(t, "one stream is left", func() bool {
+		return onlyStream(a, b, true) && onlyStream(b, a, false) || onlyStream(a, b, false) && onlyStream(b, a, true)
 	})
+}
+
+func TestOfTwoDialsThatCrossTheOneByTheSmallerNameStays(t *testing.T) {
+	for name, c := range map[string]struct {
+		here, peer string
+		dialed     bool // the newer one, by this system
+		want       crossing
+	}{
+		"the newer, dialed by the smaller here":  {"a", "b", true, newerStays},
+		"the newer, dialed by the larger there":  {"a", "b", false, olderStays},
+		"the newer, dialed by the larger here":   {"b", "a", true, olderStays},
+		"the newer, dialed by the smaller there": {"b", "a", false, newerStays},
+	} {
+		t.Run(name, func(t *testing.T) {
+			of := func(dialed bool) *stream {
+				return &stream{links: &links{cfg: linkConfig{system: c.here}}, dialed: dialed, hello: &hello{system: c.peer}}
+			}
+			if got := of(c.dialed).meets(of(!c.dialed)); got != c.want {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
 }
 
 func TestNothingIsLostWhenBothDialAtOnce(t *testing.T) {

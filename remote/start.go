@@ -40,8 +40,7 @@ func Start(system *actor.ActorSystem, cfg Config) (*Remote, error) {
 		r.detach()
 		return nil, &StartError{Listen: cfg.Listen, Err: err}
 	}
-	r.begin(system.Address(), proto)
-	return r, nil
+	return r, r.begin(system.Address(), proto)
 }
 
 // New makes a remote for who starts Proto.Actor's remoting, or its Cluster, themselves:
@@ -82,8 +81,7 @@ func (r *Remote) Attach(system *actor.ActorSystem) error {
 	if err := r.attach(system); err != nil {
 		return err
 	}
-	r.begin(r.cfg.Advertise, nil)
-	return nil
+	return r.begin(r.cfg.Advertise, nil)
 }
 
 // starting is held by who starts or attaches, since an actor system can have one remote.
@@ -110,6 +108,9 @@ func canStart(system *actor.ActorSystem) error {
 func (r *Remote) attach(system *actor.ActorSystem) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.stopped != nil {
+		return fmt.Errorf("%w: it has been stopped; make another with New", ErrStopped)
+	}
 	if r.attached {
 		return fmt.Errorf("%w: make another with New", ErrStarted)
 	}
@@ -136,11 +137,14 @@ func (r *Remote) detach() {
 // vacant is in the place of a remote that could not be started.
 type vacant struct{ *Remote }
 
-// begin lets everything through from now on.
-func (r *Remote) begin(address string, proto *remote.Remote) {
+// begin lets everything through from now on, unless somebody has called Stop meanwhile, which then has nothing to end.
+func (r *Remote) begin(address string, proto *remote.Remote) error {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped != nil {
+		return ErrStopped
+	}
 	r.proto = proto
-	r.mu.Unlock()
 	r.gate.begin()
 	system := r.cfg.System
 	if system == "" {
@@ -154,6 +158,7 @@ func (r *Remote) begin(address string, proto *remote.Remote) {
 		logger: r.logger.Named("link"), publish: r.publish, meter: meterOf(r.system),
 	})})
 	r.logger.Info("remoting is running", "address", address, "system", system, "insecure", r.cfg.Insecure)
+	return nil
 }
 
 // startProto starts Proto.Actor's remoting, which panics where it cannot listen.

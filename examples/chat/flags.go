@@ -107,6 +107,10 @@ func (o *options) placeMembers(peers string, join bool) (err error) {
 	}
 	for _, m := range o.founders {
 		if m.ID == o.id && o.advertise == "" {
+			if port := portOf(o.listen); port != "" && port != portOf(m.Address) {
+				return fmt.Errorf("-listen is %s, but -peers places member %d at %s: give both one port, or say -advertise %s "+
+					"if that leads here all the same", o.listen, o.id, m.Address, m.Address)
+			}
 			o.advertise = m.Address
 		}
 		if m.ID == o.id && o.advertise != m.Address {
@@ -120,6 +124,12 @@ func (o *options) placeMembers(peers string, join bool) (err error) {
 		return fmt.Errorf("-peers does not name member %d itself: founders do; who joins has -join", o.id)
 	}
 	return nil
+}
+
+// portOf is the port of an address, or nothing where that has none.
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
 }
 
 func (o *options) isFounder() bool {

@@ -63,6 +63,7 @@ func TestWrongFlagsAreNamedInOneLine(t *testing.T) {
 		"peers with id 0":          {flagsOf("-peers", "0=127.0.0.1:7001"), []string{`"0"`}},
 		"peers without a port":     {flagsOf("-peers", "1=127.0.0.1"), []string{"HOST:PORT"}},
 		"peers with port 0":        {flagsOf("-peers", "1=127.0.0.1:0"), []string{"HOST:PORT"}},
+		"listen at another port":   {flagsOf("-listen", "127.0.0.1:7009"), []string{"-listen", "127.0.0.1:7009", "-peers", "-advertise"}},
 		"listen everywhere":        {flagsOf("-peers", "", "-join", "true", "-listen", ":7001"), []string{"-advertise"}},
 		"advertise something else": {flagsOf("-advertise", "127.0.0.1:9"), []string{"-advertise is 127.0.0.1:9"}},
 		"name with a space":        {flagsOf("-name", "Ann B"), []string{"-name", "without spaces"}},

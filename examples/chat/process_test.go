@@ -291,7 +291,7 @@ func TestWhatCannotBeUsedIsSaidInOneLine(t *testing.T) {
 		says string
 	}{
 		"a busy port":           {append(join, "-listen", busy.Addr().String()), exitFailed, "address already in use"},
-		"a directory in use":    {append(c.arguments(1), "-listen", freePort(t)), exitFailed, "another process is using"},
+		"a directory in use":    {append(c.arguments(1), "-listen", freePort(t), "-advertise", c.at(1)), exitFailed, "another process is using"},
 		"a directory of a file": {append(join, "-dir", file), exitUsage, "a directory is wanted"},
 		"no certificates": {
 			append(join, "-insecure=false", "-cert", "none", "-key", "none", "-ca", "none"), exitUsage, "-cert, -key and -ca",

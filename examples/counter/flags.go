@@ -101,6 +101,8 @@ func (o *options) checkOne(peers string) (err error) {
 		return errors.New("-dir is missing: a member in a process of its own keeps its log on disk")
 	case o.listen == "":
 		return errors.New("-listen is missing: where to listen, as in 127.0.0.1:7001")
+	case peers == "":
+		return errors.New("-peers is missing: all members, this one too, as in 1=127.0.0.1:7001,2=127.0.0.1:7002")
 	case !o.insecure:
 		return errors.New("-insecure is missing: this example knows no TLS; examples/chat does")
 	}
