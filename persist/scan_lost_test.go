@@ -131,7 +131,7 @@ func TestNothingThatAFailedSyncLosesIsDamage(t *testing.T) {
 			return entry(1, node.Index(small()), random.IntN(300))
 		}
 	}
-	for round := range 400 {
+	for round := range 400 / min(faultStride, 40) {
 		var former, records [][]byte
 		for range random.IntN(60) {
 			former = append(former, drawn())
