@@ -65,6 +65,32 @@ func TestAPeerThatFallsSilentIsFound(t *testing.T) {
 	}
 }
 
+func TestTheLossOfALinkIsPublishedForClients(t *testing.T) {
+	a, b, one, _, p := proxied(t, quickly)
+	one.knows(map[node.ID]string{1: a.cfg.address, 2: b.cfg.address, 3: "127.0.0.1:1"})
+	lost := func() (addresses []string) {
+		for _, event := range a.allEvents() {
+			if e, ok := event.(*node.AddressUnreachable); ok {
+				addresses = append(addresses, e.Address)
+			}
+		}
+		return addresses
+	}
+	for k := range 2 {
+		eventually(t, "there is a link", func() bool { return a.isLinked(b) })
+		p.Refuse(true)
+		p.Cut()
+		eventually(t, "the loss is published", func() bool { return len(lost()) == k+1 })
+		p.Refuse(false)
+	}
+	eventually(t, "nobody was reached there", func() bool {
+		return slices.Contains(a.allEvents(), any(PeerUnreachable{"", "127.0.0.1:1"}))
+	})
+	if got := lost(); !slices.Equal(got, []string{b.cfg.address, b.cfg.address}) {
+		t.Errorf("%q were published as lost, want that which was reached", got)
+	}
+}
+
 func TestAPeerThatComesBackIsReachedAtOnce(t *testing.T) {
 	a, b, one, _, p := proxied(t)
 	reach := func() int {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/remote"
+
+	"example.com/raftactor/node"
 )
 
 // An outbox is what users here send to one other system. A goroutine of its own makes connections, and hands Proto.Actor no
@@ -131,6 +133,7 @@ func (o *outbox) serve(conn *trackedConn) {
 	conn.Close()
 	if err != nil {
 		o.fail(gateUnreachable)
+		o.gate.lost.post(&node.AddressUnreachable{Address: o.address}) // what has left may have been lost, too
 		o.gate.remote.logger.Debug("connection to system lost", "address", o.address, "error", err)
 	} // else it was idle, and what comes meanwhile waits for the next connection
 	if used {
