@@ -375,6 +375,24 @@ func TestTheLinkIsNotHeldUpByChunksOnASlowConnection(t *testing.T) {
 	}
 }
 
+func TestALargeEntryOnASlowConnectionArrivesAndIsNoSilence(t *testing.T) {
+	a, b, one, two, p := proxied(t, quickly)
+	one.tell(2, b, heartbeat(1, 1))
+	eventually(t, "it is heard", func() bool { return len(two.heard()) == 1 })
+	two.tell(1, nil, heartbeat(1, 1))
+	eventually(t, "the answer is heard", func() bool { return len(one.heard()) == 1 })
+	p.Limit(proxytest.ToServer, 1<<20)
+	one.tell(2, b, entries(1, 900<<10)) // it takes four times as long as a silence may
+	eventually(t, "it is heard where the stream was accepted", func() bool { return len(two.heard()) == 2 })
+	p.Limit(proxytest.ToServer, 0)
+	p.Limit(proxytest.ToClient, 1<<20)
+	two.tell(1, nil, entries(1, 900<<10))
+	eventually(t, "it is heard where it was dialed", func() bool { return len(one.heard()) == 2 })
+	if lost := a.metrics.lost.Load() + b.metrics.lost.Load(); lost > 0 {
+		t.Errorf("streams were lost %d times", lost)
+	}
+}
+
 func TestAStalledPeerCostsNoMoreThanItsQueue(t *testing.T) {
 	const bound = 4 << 20
 	a, b, one, two, p := proxied(t, func(cfg *linkConfig) { cfg.queueBytesMax = bound })

@@ -171,7 +171,7 @@ func (o *outbox) pump(conn *trackedConn) (used bool, err error) {
 		case <-o.gate.ctx.Done():
 			return used, errLost
 		case now := <-check.C:
-			if idle, stuck := o.check(now, time.Unix(0, conn.moved.Load())); stuck {
+			if idle, stuck := o.check(now, time.Duration(sinceStart()-conn.wroteAt.Load())); stuck {
 				return used, errNoProgress
 			} else if idle {
 				return used, nil
@@ -217,8 +217,8 @@ func (o *outbox) hand(i *letter) (err error) {
 }
 
 // check tells whether nothing was to be sent for long, or nothing has left although it should. A large frame may take long
-// on a slow connection, which has taken something last when it moved.
-func (o *outbox) check(now, moved time.Time) (idle, stuck bool) {
+// on a slow connection, which has taken nothing since it has been quiet.
+func (o *outbox) check(now time.Time, quiet time.Duration) (idle, stuck bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	since := now.Sub(o.used)
@@ -226,7 +226,7 @@ func (o *outbox) check(now, moved time.Time) (idle, stuck bool) {
 		o.release() // what has been taken and is in no frame cannot be encoded
 	}
 	if len(o.handed) > 0 {
-		return false, since > stuckTime && now.Sub(moved) > stuckTime
+		return false, since > stuckTime && quiet > stuckTime
 	}
 	return since > idleTime && len(o.watches) == 0 && len(o.queue) == 0, false
 }
