@@ -19,7 +19,7 @@ func (l *links) serve(_ any, raw grpc.ServerStream) error {
 		return status.Errorf(codes.Unimplemented, "raftremote: there is no %s here", method)
 	}
 	s := newStream(l, raw, false)
-	s.sever = severing(raw.Context())
+	s.sever, s.progress = connectionBelow(raw.Context())
 	greeted := make(chan error, 1)
 	if !l.spawn(func() { s.serve(raw.Context(), greeted) }) {
 		return status.Error(codes.Unavailable, errStopped.Error())
@@ -46,14 +46,20 @@ func (l *links) serve(_ any, raw grpc.ServerStream) error {
 	}
 }
 
-// severing is what cuts the connection of a stream that was accepted, if whoever serves it offers that.
-func severing(ctx context.Context) func() {
-	if p, ok := grpcpeer.FromContext(ctx); ok {
-		if c, ok := p.AuthInfo.(interface{ closeConnection() }); ok {
-			return c.closeConnection
-		}
+// connectionBelow is what cuts the connection of a stream that was accepted, and what that has read and written, if whoever
+// serves it tells.
+func connectionBelow(ctx context.Context) (sever func(), progress *meteredConn) {
+	p, ok := grpcpeer.FromContext(ctx)
+	if !ok {
+		return nil, nil
 	}
-	return nil
+	if c, ok := p.AuthInfo.(interface{ closeConnection() }); ok {
+		sever = c.closeConnection
+	}
+	if c, ok := p.AuthInfo.(interface{ progress() *meteredConn }); ok {
+		progress = c.progress()
+	}
+	return sever, progress
 }
 
 // status is how a stream ends for the one who has dialed.

@@ -1,6 +1,7 @@
 package raftremote
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"net/url"
@@ -9,6 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
+
+	"example.com/raftactor/node"
 	"example.com/raftactor/remote/certtest"
 )
 
@@ -171,4 +175,41 @@ func mustParse(t *testing.T, text string) *url.URL {
 		t.Fatal(err)
 	}
 	return uri
+}
+
+func TestAddressesThatNoMemberCanHaveAreRefused(t *testing.T) {
+	r, err := New(Config{Listen: ourAddress, Insecure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checker, ok := r.Transport().(node.AddressChecker)
+	if !ok {
+		t.Fatal("the transport checks no addresses")
+	}
+	for _, address := range []string{"", "7001", "127.0.0.1", ":7001", "0.0.0.0:7001", "127.0.0.1:0", "unix:7001", "a b:7001"} {
+		if err := checker.CheckAddress(address); err == nil || !strings.Contains(err.Error(), "10.0.0.7:7001") {
+			t.Errorf("%q: got %v, want what one looks like", address, err)
+		}
+	}
+	for _, address := range []string{"127.0.0.1:7001", "[::1]:7001", "db-7.example.com:7001"} {
+		if err := checker.CheckAddress(address); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestALoggerIsNamedOnceForEachPart(t *testing.T) {
+	var text bytes.Buffer
+	r, err := New(Config{Listen: ourAddress, Insecure: true, Logger: hclog.New(&hclog.LoggerOptions{Output: &text})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Attach(quietSystem()); err != nil {
+		t.Fatal(err)
+	}
+	r.running.Load().links.logger.Info("hear, hear")
+	r.Stop(t.Context())
+	if !strings.Contains(text.String(), " remote.link: hear, hear") {
+		t.Errorf("it was logged as %s", text.String())
+	}
 }

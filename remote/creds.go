@@ -7,7 +7,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -31,6 +30,14 @@ func (c *connectionInfo) AuthType() string {
 
 // closeConnection ends the connection at once. The link calls it.
 func (c *connectionInfo) closeConnection() { c.conn.Close() }
+
+// progress is what the connection has read and written, or nil if nobody counts that. The link calls it.
+func (c *connectionInfo) progress() *meteredConn {
+	if tracked, ok := c.conn.(*trackedConn); ok {
+		return tracked.meteredConn
+	}
+	return nil
+}
 
 // guardedCredentials bound and track the connections that others make here, and tell who is at the other end. For those
 // that are made from here they only do the latter.
@@ -134,7 +141,7 @@ func newConnections(limit int) *connections {
 
 // add takes a connection in. After an error it is still the caller's.
 func (c *connections) add(raw net.Conn) (*trackedConn, error) {
-	tracked := &trackedConn{Conn: raw, set: c, gone: make(chan struct{})}
+	tracked := &trackedConn{meteredConn: newMeteredConn(raw), set: c, gone: make(chan struct{})}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -168,24 +175,13 @@ func (c *connections) count() int {
 
 // A trackedConn is one of connections, until it is closed.
 type trackedConn struct {
-	net.Conn
+	*meteredConn
 	set  *connections
 	once sync.Once
 	used atomic.Bool // for a call
-	// moved is when something was written last, in nanoseconds of the clock.
-	moved atomic.Int64
 	// gone is closed with the connection.
 	gone chan struct{}
 	err  error // of Close; written before gone is closed
-}
-
-// Write implements [net.Conn].
-func (t *trackedConn) Write(b []byte) (int, error) {
-	n, err := t.Conn.Write(b)
-	if n > 0 {
-		t.moved.Store(time.Now().UnixNano())
-	}
-	return n, err
 }
 
 // Close closes the connection, however often it is called.

@@ -95,7 +95,7 @@ func (l *line) dial(timeout time.Duration) (s *stream, hangUp func(), err error)
 		return nil, nil, errDuplicate
 	}
 	tune(conn)
-	metered := newMeteredConn(conn, links.now)
+	metered := newMeteredConn(conn)
 	client, err := l.client(metered)
 	if err != nil {
 		conn.Close()

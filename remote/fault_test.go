@@ -65,6 +65,32 @@ func TestAPeerThatFallsSilentIsFound(t *testing.T) {
 	}
 }
 
+func TestTheLossOfALinkIsPublishedForClients(t *testing.T) {
+	a, b, one, _, p := proxied(t, quickly)
+	one.knows(map[node.ID]string{1: a.cfg.address, 2: b.cfg.address, 3: "127.0.0.1:1"})
+	lost := func() (addresses []string) {
+		for _, event := range a.allEvents() {
+			if e, ok := event.(*node.AddressUnreachable); ok {
+				addresses = append(addresses, e.Address)
+			}
+		}
+		return addresses
+	}
+	for k := range 2 {
+		eventually(t, "there is a link", func() bool { return a.isLinked(b) })
+		p.Refuse(true)
+		p.Cut()
+		eventually(t, "the loss is published", func() bool { return len(lost()) == k+1 })
+		p.Refuse(false)
+	}
+	eventually(t, "nobody was reached there", func() bool {
+		return slices.Contains(a.allEvents(), any(PeerUnreachable{"", "127.0.0.1:1"}))
+	})
+	if got := lost(); !slices.Equal(got, []string{b.cfg.address, b.cfg.address}) {
+		t.Errorf("%q were published as lost, want that which was reached", got)
+	}
+}
+
 func TestAPeerThatComesBackIsReachedAtOnce(t *testing.T) {
 	a, b, one, _, p := proxied(t)
 	reach := func() int {
@@ -346,6 +372,24 @@ func TestTheLinkIsNotHeldUpByChunksOnASlowConnection(t *testing.T) {
 	eventually(t, "the heartbeat is heard", func() bool { return len(two.heard()) == 1 })
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("the heartbeat took %v", took)
+	}
+}
+
+func TestALargeEntryOnASlowConnectionArrivesAndIsNoSilence(t *testing.T) {
+	a, b, one, two, p := proxied(t, quickly)
+	one.tell(2, b, heartbeat(1, 1))
+	eventually(t, "it is heard", func() bool { return len(two.heard()) == 1 })
+	two.tell(1, nil, heartbeat(1, 1))
+	eventually(t, "the answer is heard", func() bool { return len(one.heard()) == 1 })
+	p.Limit(proxytest.ToServer, 1<<20)
+	one.tell(2, b, entries(1, 900<<10)) // it takes four times as long as a silence may
+	eventually(t, "it is heard where the stream was accepted", func() bool { return len(two.heard()) == 2 })
+	p.Limit(proxytest.ToServer, 0)
+	p.Limit(proxytest.ToClient, 1<<20)
+	two.tell(1, nil, entries(1, 900<<10))
+	eventually(t, "it is heard where it was dialed", func() bool { return len(one.heard()) == 2 })
+	if lost := a.metrics.lost.Load() + b.metrics.lost.Load(); lost > 0 {
+		t.Errorf("streams were lost %d times", lost)
 	}
 }
 

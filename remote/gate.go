@@ -23,6 +23,7 @@ type gate struct {
 	ctx    context.Context // done when the gate is stopped
 	cancel context.CancelFunc
 	owners sync.WaitGroup // of the outboxes' goroutines
+	lost   outlet         // of addresses that were lost
 
 	mu           sync.RWMutex
 	outboxes     map[string]*outbox        // guarded by mu; by the address
@@ -32,7 +33,7 @@ type gate struct {
 
 func newGate(r *Remote) *gate {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &gate{remote: r, ctx: ctx, cancel: cancel, outboxes: map[string]*outbox{}}
+	return &gate{remote: r, ctx: ctx, cancel: cancel, outboxes: map[string]*outbox{}, lost: outlet{publish: r.publish}}
 }
 
 // begin lets the gate hear which connections of Proto.Actor's have ended.
@@ -126,6 +127,7 @@ func (g *gate) stop(ctx context.Context) (addresses []string) {
 	}
 	g.mu.Unlock()
 	g.cancel()
+	g.lost.close()
 	g.remote.dialed.close()
 	ended := make(chan struct{})
 	go func() {

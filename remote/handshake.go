@@ -140,6 +140,9 @@ func (l *links) claimed(h *hello) *refusal {
 			case other.system == h.system && (other.store != h.store || other.life != h.life || other.address != h.address):
 				return refuse(refusedSystem, "another process that calls itself %q is linked, at %s: two systems have one name, or it is just being replaced",
 					h.system, other.address)
+			case other.address == h.address && other.system != h.system:
+				return refuse(refusedSystem, "another process, %q, is linked as the one at %s: two systems have one address, or it is just being replaced",
+					other.system, h.address)
 			case other.store == h.store && h.store != 0 && other.system != h.system:
 				return refuse(refusedStore, "the store %x is linked already, as that of %s: a directory has been copied; empty one of the two",
 					h.store, other.system)

@@ -2,6 +2,7 @@ package raftremote
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,6 +94,25 @@ func TestOnlyOneOfTwoSystemsWithOneNameIsLinked(t *testing.T) {
 	})
 	first.kill()
 	eventually(t, "it is its turn when the first is gone", func() bool { return b.isLinked(second) && second.isLinked(b) })
+}
+
+// Certificates are for hosts, not for ports: without this any system of a host could speak for the members of its neighbours.
+func TestTheAddressOfALinkedSystemIsNotGivenToAnother(t *testing.T) {
+	b, first := startSystem(t, "b"), startSystem(t, "first")
+	one := first.join("g", 1)
+	one.knows(map[node.ID]string{2: b.cfg.address})
+	eventually(t, "the first is linked", func() bool { return b.isLinked(first) && first.isLinked(b) })
+	second := startSystem(t, "second", func(cfg *linkConfig) { cfg.address = first.cfg.address })
+	second.join("g", 3).knows(map[node.ID]string{2: b.cfg.address})
+	eventually(t, "the second is refused", func() bool {
+		return slices.ContainsFunc(second.allEvents(), func(e any) bool {
+			r, ok := e.(PeerRefused)
+			return ok && strings.Contains(r.Reason, "two systems have one address")
+		})
+	})
+	if second.isLinked(b) || !b.isLinked(first) {
+		t.Error("it has taken the place of the first")
+	}
 }
 
 func TestASystemThatStartsAnewIsLinkedAtOnce(t *testing.T) {

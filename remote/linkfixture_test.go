@@ -56,6 +56,7 @@ func startSystemAt(t testing.TB, name, listen string, change ...func(*linkConfig
 	}
 	s.links = newLinks(cfg)
 	s.server = grpc.NewServer(
+		grpc.Creds(newGuardedCredentials(nil, newConnections(0), func(refusalReason) {})),
 		grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(s.links.serve),
 		grpc.MaxRecvMsgSize(s.cfg.frameBytesMax()), grpc.MaxSendMsgSize(1<<30),
 	)

@@ -73,7 +73,6 @@ func (c linkConfig) frameBytesMax() int { return max(4<<20, c.commandBytesMax+1<
 type links struct {
 	cfg     linkConfig
 	logger  hclog.Logger
-	began   time.Time
 	outlet  outlet
 	metrics *linkMetrics
 	// refusedAt is when the last refusal was logged.
@@ -100,7 +99,7 @@ var _ node.Transport = (*links)(nil)
 func newLinks(cfg linkConfig) *links {
 	cfg = cfg.withDefaults()
 	l := &links{
-		cfg: cfg, logger: cfg.logger.Named("link"), began: time.Now(),
+		cfg: cfg, logger: cfg.logger.Named("link"),
 		members: map[memberKey]*member{}, peers: map[string]*peer{},
 	}
 	l.outlet.publish = cfg.publish
@@ -110,8 +109,8 @@ func newLinks(cfg linkConfig) *links {
 	return l
 }
 
-// now is the time since the links began, on a clock that nobody sets.
-func (l *links) now() int64 { return int64(time.Since(l.began)) }
+// now is the time, on a clock that nobody sets.
+func (l *links) now() int64 { return sinceStart() }
 
 // spawn runs a goroutine of the links, unless they have stopped.
 func (l *links) spawn(run func()) bool {

@@ -186,10 +186,10 @@ func (m *member) Leave() {
 		return
 	}
 	m.links.place(m, map[node.ID]string{})
+	m.links.eachPeer(func(p *peer) { p.forget(m) }) // before another one can join in its place
 	m.links.mu.Lock()
 	delete(m.links.members, memberKey{m.group, m.id})
 	m.links.mu.Unlock()
-	m.links.eachPeer(func(p *peer) { p.forget(m) })
 }
 
 // place makes the addresses of a configuration those that are dialed, in place of the former ones. It returns who is to be

@@ -8,6 +8,8 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/remote"
+
+	"example.com/raftactor/node"
 )
 
 // An outbox is what users here send to one other system. A goroutine of its own makes connections, and hands Proto.Actor no
@@ -131,6 +133,7 @@ func (o *outbox) serve(conn *trackedConn) {
 	conn.Close()
 	if err != nil {
 		o.fail(gateUnreachable)
+		o.gate.lost.post(&node.AddressUnreachable{Address: o.address}) // what has left may have been lost, too
 		o.gate.remote.logger.Debug("connection to system lost", "address", o.address, "error", err)
 	} // else it was idle, and what comes meanwhile waits for the next connection
 	if used {
@@ -168,7 +171,7 @@ func (o *outbox) pump(conn *trackedConn) (used bool, err error) {
 		case <-o.gate.ctx.Done():
 			return used, errLost
 		case now := <-check.C:
-			if idle, stuck := o.check(now, time.Unix(0, conn.moved.Load())); stuck {
+			if idle, stuck := o.check(now, time.Duration(sinceStart()-conn.wroteAt.Load())); stuck {
 				return used, errNoProgress
 			} else if idle {
 				return used, nil
@@ -214,8 +217,8 @@ func (o *outbox) hand(i *letter) (err error) {
 }
 
 // check tells whether nothing was to be sent for long, or nothing has left although it should. A large frame may take long
-// on a slow connection, which has taken something last when it moved.
-func (o *outbox) check(now, moved time.Time) (idle, stuck bool) {
+// on a slow connection, which has taken nothing since it has been quiet.
+func (o *outbox) check(now time.Time, quiet time.Duration) (idle, stuck bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	since := now.Sub(o.used)
@@ -223,7 +226,7 @@ func (o *outbox) check(now, moved time.Time) (idle, stuck bool) {
 		o.release() // what has been taken and is in no frame cannot be encoded
 	}
 	if len(o.handed) > 0 {
-		return false, since > stuckTime && now.Sub(moved) > stuckTime
+		return false, since > stuckTime && quiet > stuckTime
 	}
 	return since > idleTime && len(o.watches) == 0 && len(o.queue) == 0, false
 }

@@ -77,15 +77,15 @@ func TestAConnectionIsStuckWhenNothingMoves(t *testing.T) {
 	o.next()
 	o.used = now.Add(-2 * stuckTime)
 	o.sending = true
-	if _, stuck := o.check(now, now.Add(-time.Second)); stuck {
+	if _, stuck := o.check(now, time.Second); stuck {
 		t.Error("a frame that is being written is stuck")
 	}
-	if _, stuck := o.check(now, now.Add(-2*stuckTime)); !stuck {
+	if _, stuck := o.check(now, 2*stuckTime); !stuck {
 		t.Error("nothing moves, and it is not stuck")
 	}
 	o.handed[0].state.Store(letterTaken)
 	o.sending = false
-	if _, stuck := o.check(now, now.Add(-2*stuckTime)); stuck || len(o.handed) > 0 {
+	if _, stuck := o.check(now, 2*stuckTime); stuck || len(o.handed) > 0 {
 		t.Error("what could not be encoded is waited for")
 	}
 }

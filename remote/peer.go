@@ -73,6 +73,9 @@ func (p *peer) missed(reason error) {
 		p.links.logger.Warn("peer is unreachable", "system", system, "address", p.address, "error", reason)
 		p.links.outlet.post(PeerUnreachable{System: system, Address: p.address})
 	}
+	if before == reachable {
+		p.links.outlet.post(&node.AddressUnreachable{Address: p.address})
+	}
 }
 
 // refusedBy notes why a handshake has failed, and tells it if that is news.

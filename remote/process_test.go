@@ -78,10 +78,12 @@ type childState struct {
 	Alive             map[string]bool
 	Echoed, Disturbed int64
 	Terminated        []string
-	Refused           map[string]int64
-	Connections       int64
-	HeapBytes         uint64
-	Goroutines        int
+	// Lost are the addresses that were said to be reached no more.
+	Lost        []string
+	Refused     map[string]int64
+	Connections int64
+	HeapBytes   uint64
+	Goroutines  int
 }
 
 // A command is what a child is told.
@@ -227,13 +229,15 @@ type child struct {
 	echoed     atomic.Int64
 	disturbed  atomic.Int64
 	terminated chan string
+	lost       chan string
 	ended      []string
 	client     *raft.Client
 	pinging    *echo
+	lostBefore []string
 }
 
 func runChild(text string) error {
-	c := &child{terminated: make(chan string, 4096)}
+	c := &child{terminated: make(chan string, 4096), lost: make(chan string, 4096)}
 	if err := json.Unmarshal([]byte(text), &c.cfg); err != nil {
 		return err
 	}
@@ -308,6 +312,9 @@ func (c *child) start() (err error) {
 	c.system.EventStream.Subscribe(func(event any) {
 		if _, ok := event.(*wrapperspb.StringValue); ok {
 			c.disturbed.Add(1) // somebody has reached the event stream
+		}
+		if lost, ok := event.(*raft.AddressUnreachable); ok {
+			c.lost <- lost.Address
 		}
 	})
 	if c.cfg.Client {
@@ -430,11 +437,13 @@ func (c *child) state() childState {
 		select {
 		case text := <-c.terminated:
 			c.ended = append(c.ended, text)
+		case address := <-c.lost:
+			c.lostBefore = append(c.lostBefore, address)
 		default:
 			more = false
 		}
 	}
-	s.Terminated = c.ended
+	s.Terminated, s.Lost = c.ended, c.lostBefore
 	s.Goroutines = runtime.NumGoroutine()
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)

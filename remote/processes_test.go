@@ -233,3 +233,21 @@ func TestTheRemoteOfAStoppedProcessServesAgainOnTheSamePort(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// Clients rest on it: they have no other way to know that an answer will not come.
+func TestAnAddressThatIsLostIsPublishedOnce(t *testing.T) {
+	t.Parallel()
+	a, b := startProcess(t, childConfig{Client: true}), startProcess(t, childConfig{})
+	silent := silentAddress(t)
+	a.do(command{Do: "ask", Address: silent, Name: "echo", Text: "x"})
+	a.do(command{Do: "ask", Address: b.address, Name: "echo", Text: "x"})
+	if s := a.state(); len(s.Lost) > 0 {
+		t.Errorf("%q are lost, though nothing was sent there in vain", s.Lost)
+	}
+	b.kill()
+	a.await("it is published", func(s childState) bool { return len(s.Lost) > 0 })
+	a.do(command{Do: "ask", Address: b.address, Name: "echo", Text: "x"})
+	if s := a.state(); !slices.Equal(s.Lost, []string{b.address}) {
+		t.Errorf("%q are lost, want %q once", s.Lost, b.address)
+	}
+}

@@ -295,26 +295,28 @@ func (q *queue) putAnswer(a wireAnswer) {
 
 func (q *queue) isEmpty() bool { return len(q.ring) == 0 && len(q.answers) == 0 }
 
-// take moves what goes next into a parcel, up to limit bytes, or one item that is larger. What came before oldest is
-// dropped, but for chunks and answers, which are of use also when they are late.
+// take moves what goes next into a parcel, up to limit bytes, or with one item more that is larger: it does not wait for a
+// frame in which nothing else is to be. What came before oldest is dropped, but for chunks and answers, which are of use
+// also when they are late.
 func (q *queue) take(p *parcel, limit int, oldest int64) {
 	q.takeAnswers(p, limit/2)
 	for _, f := range q.ring {
 		q.takeControl(p, f, limit, oldest)
 	}
 	q.turn = min(q.turn, max(len(q.ring)-1, 0))
+	most := p.itemMax
 	for more := len(q.ring) > 0; more; {
 		more = false
 		for range q.ring {
 			f := q.ring[q.turn]
 			if f.head < len(f.items) {
-				if i := &f.items[f.head]; p.wire > 0 && p.wire+i.wire > limit {
+				if i := &f.items[f.head]; p.wire > 0 && p.wire+i.wire > most && i.wire <= p.itemMax {
 					more = false
 					break
 				}
 				q.pop(p, f, oldest)
 				q.takeControl(p, f, limit, oldest)
-				more = true
+				most, more = limit, true
 			}
 			q.turn = (q.turn + 1) % len(q.ring)
 		}
@@ -324,13 +326,20 @@ func (q *queue) take(p *parcel, limit int, oldest int64) {
 
 func (q *queue) takeAnswers(p *parcel, limit int) {
 	taken := 0
-	for taken < len(q.answers) && (taken == 0 || p.wire < limit) {
+	for ; taken < len(q.answers); taken++ {
 		a := q.answers[taken]
-		p.frame.answers = append(p.frame.answers, a)
-		p.wire += itemWire + len(a.data)
+		wire := itemWire + len(a.data)
+		if p.wire > 0 && p.wire+wire > limit {
+			break
+		}
 		q.answerBytes -= itemBytes + len(a.data)
 		q.bytes -= itemBytes + len(a.data)
-		taken++
+		if wire > p.itemMax {
+			q.drops.add(dropTooLarge, 1)
+			continue
+		}
+		p.frame.answers = append(p.frame.answers, a)
+		p.wire += wire
 	}
 	q.answers = slices.Delete(q.answers, 0, taken)
 }

@@ -77,6 +77,44 @@ func TestWhatIsSmallDoesNotWaitBehindTheEntriesOfOthers(t *testing.T) {
 	}
 }
 
+// Otherwise whoever has a steady stream of answers or heartbeats for a peer would never get a large command there.
+func TestWhatIsLargeDoesNotWaitForAFrameOfItsOwn(t *testing.T) {
+	q, m := newQueueFixture(64<<20), groupMember("g")
+	q.parcel.itemMax = 4<<20 - frameRest
+	q.put(m, 2, envelopeOf(entries(1, 3<<20), entries(2, 3<<20)), 0)
+	for k := range 2 {
+		q.putAnswer(wireAnswer{1, make([]byte, 100<<10)})
+		want := []string{fmt.Sprint("g 1>2 entries ", k+1)}
+		if got := q.frame(1<<20, 0); !slices.Equal(got, want) || q.parcel.wire > q.parcel.itemMax {
+			t.Errorf("got %q in %d bytes, want %q", got, q.parcel.wire, want)
+		}
+	}
+}
+
+func TestNoFrameIsLargerThanThePeerTakes(t *testing.T) {
+	q, m := newQueueFixture(64<<20), groupMember("g")
+	q.parcel.itemMax = 4<<20 - frameRest
+	q.put(m, 2, envelopeOf(entries(1, 3<<20)), 0)
+	for k, bytes := range []int{400 << 10, 3900 << 10, 5 << 20, 10} {
+		q.putAnswer(wireAnswer{uint64(k + 1), make([]byte, bytes)})
+	}
+	var numbers []uint64
+	for !q.isEmpty() {
+		q.frame(1<<20, 0)
+		bytes := 0
+		for _, a := range q.parcel.frame.answers {
+			numbers = append(numbers, a.number)
+			bytes += len(a.data)
+		}
+		if bytes > q.parcel.itemMax || q.parcel.wire > q.parcel.itemMax {
+			t.Errorf("a frame has answers of %d bytes, in all %d", bytes, q.parcel.wire)
+		}
+	}
+	if want := []uint64{1, 2, 4}; !slices.Equal(numbers, want) || q.counts[dropTooLarge].Load() != 1 {
+		t.Errorf("got the answers %v, and %d were too large; want %v", numbers, q.counts[dropTooLarge].Load(), want)
+	}
+}
+
 func TestGroupsTakeTurns(t *testing.T) {
 	q := newQueueFixture(64 << 20)
 	for _, group := range []string{"a", "b", "c"} {

@@ -14,6 +14,12 @@ func (s *stream) receive(f *frame) (bytes int, err error) {
 	if err := s.raw.RecvMsg(&raw); err != nil {
 		return 0, err
 	}
+	s.transfer = 0
+	if s.progress != nil {
+		if took := s.progress.took(); len(raw.data) > frameBytesSlow {
+			s.transfer = took
+		}
+	}
 	if err := decodeFrame(raw.data, f); err != nil {
 		s.links.metrics.malformed.Add(1)
 		return 0, err
@@ -48,7 +54,7 @@ func (s *stream) read(first *frame) {
 func (s *stream) handle(f *frame) {
 	now := s.links.now()
 	s.heard.Store(now)
-	late := s.lateness.of(int64(f.sent)*int64(time.Millisecond), now) > int64(s.links.cfg.peerTimeout)
+	late := s.lateness.of(int64(f.sent)*int64(time.Millisecond), now)-s.transfer > int64(s.links.cfg.peerTimeout)
 	if f.ping != 0 {
 		s.pong.Store(f.ping)
 		s.poke()

@@ -83,6 +83,17 @@ func (r *Remote) Transport() node.Transport { return transport{r} }
 // transport is the links, as long as the remote runs.
 type transport struct{ remote *Remote }
 
+var _ node.AddressChecker = transport{}
+
+// CheckAddress implements [node.AddressChecker].
+func (transport) CheckAddress(address string) error {
+	if err := checkAddress(address); err != nil {
+		return fmt.Errorf("raftremote: %w; a member's address is that of its system, as Remote.Address returns it there: "+
+			"10.0.0.7:7001 or db-7.example.com:7001", err)
+	}
+	return nil
+}
+
 // Join implements [node.Transport].
 func (t transport) Join(group string, id node.ID, inbox node.Inbox) (node.Link, error) {
 	b := t.remote.running.Load()

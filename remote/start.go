@@ -155,7 +155,7 @@ func (r *Remote) begin(address string, proto *remote.Remote) error {
 		store: r.cfg.StoreID, life: randomLife(),
 		creds: r.creds, dial: dialHost,
 		queueBytesMax: r.cfg.PeerQueueBytesMax, commandBytesMax: r.cfg.CommandBytesMax, peerTimeout: r.cfg.PeerTimeout,
-		logger: r.logger.Named("link"), publish: r.publish, meter: meterOf(r.system),
+		logger: r.logger, publish: r.publish, meter: meterOf(r.system),
 	})})
 	r.logger.Info("remoting is running", "address", address, "system", system, "insecure", r.cfg.Insecure)
 	return nil

@@ -51,7 +51,9 @@ type stream struct {
 	saidGoodbye, heardGoodbye atomic.Bool
 
 	lateness lateness // owned by the reader
-	writing  writing  // owned by the writer
+	// transfer is how long the last frame was on its way in, if it is large: so long it is not late. Owned by the reader.
+	transfer int64
+	writing  writing // owned by the writer
 	pinged   atomic.Int64
 }
 
