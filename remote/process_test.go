@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		_ = flag.Set("test.parallel", "8") // they mostly wait for other processes
+		_ = flag.Set("test.parallel", "4") // they mostly wait for other processes
 	}
 	os.Exit(m.Run())
 }
