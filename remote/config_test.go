@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -200,7 +201,9 @@ func TestAddressesThatNoMemberCanHaveAreRefused(t *testing.T) {
 
 func TestALoggerIsNamedOnceForEachPart(t *testing.T) {
 	var text bytes.Buffer
-	r, err := New(Config{Listen: ourAddress, Insecure: true, Logger: hclog.New(&hclog.LoggerOptions{Output: &text})})
+	var mu sync.Mutex // of text: others may be logging still
+	logger := hclog.New(&hclog.LoggerOptions{Output: &text, Mutex: &mu})
+	r, err := New(Config{Listen: ourAddress, Insecure: true, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,6 +212,8 @@ func TestALoggerIsNamedOnceForEachPart(t *testing.T) {
 	}
 	r.running.Load().links.logger.Info("hear, hear")
 	r.Stop(t.Context())
+	mu.Lock()
+	defer mu.Unlock()
 	if !strings.Contains(text.String(), " remote.link: hear, hear") {
 		t.Errorf("it was logged as %s", text.String())
 	}

@@ -476,7 +476,11 @@ func TestNoFrameOfTheLinkHarmsTheProcess(t *testing.T) {
 				t.Errorf("%s: %s: %v", kind, name, err)
 			}
 			after := v.unharmed(t)
-			if count := func(s childState) int64 { return s.Refused["malformed"] + s.Refused["too-much"] }; count(after) != count(before)+1 {
+			count := func(s childState) int64 {
+				// A busy machine may take too long to read what is large.
+				return s.Refused["malformed"] + s.Refused["too-much"] + s.Refused["silent"]
+			}
+			if count(after) != count(before)+1 {
 				t.Errorf("%s: %s: counted are %v, before %v", kind, name, after.Refused, before.Refused)
 			}
 		}
