@@ -25,8 +25,9 @@ type session struct {
 	id uint64
 	// lowest is the first sequence whose result is kept: below, all are answered or given up.
 	lowest uint64
-	// results are those from lowest on.
-	results      []sessionResult
+	// kept[head:] are the results from lowest on. What stands before is room.
+	kept         []sessionResult
+	head         int
 	bytes        uint64
 	older, newer *session
 }
@@ -102,8 +103,9 @@ func (s *session) find(sequence uint64) (sessionVerdict, sessionResult) {
 	if sequence < s.lowest {
 		return sessionGivenUp, sessionResult{}
 	}
-	if k := sequence - s.lowest; k < uint64(len(s.results)) && s.results[k].index != 0 {
-		return sessionDuplicate, s.results[k]
+	results := s.results()
+	if k := sequence - s.lowest; k < uint64(len(results)) && results[k].index != 0 {
+		return sessionDuplicate, results[k]
 	}
 	return sessionApply, sessionResult{}
 }
@@ -113,11 +115,11 @@ func (t *sessions) note(p *sessionPlace, r sessionResult) {
 	s := t.byID[p.session]
 	k := int(p.sequence - s.lowest)
 	before := s.bytes
-	for len(s.results) <= k {
-		s.results = append(s.results, sessionResult{})
+	for len(s.results()) <= k {
+		s.grow()
 		s.bytes += sessionResultBytes
 	}
-	s.results[k] = r
+	s.results()[k] = r
 	s.bytes += uint64(len(r.result))
 	t.bytes += s.bytes - before
 	t.evict()
@@ -128,15 +130,28 @@ func (t *sessions) settle(s *session, lowest uint64) {
 	if lowest <= s.lowest {
 		return
 	}
-	n := min(lowest-s.lowest, uint64(len(s.results)))
-	for i := range s.results[:n] {
-		freed := sessionResultBytes + uint64(len(s.results[i].result))
+	results := s.results()
+	results = results[:min(lowest-s.lowest, uint64(len(results)))]
+	for i := range results {
+		freed := sessionResultBytes + uint64(len(results[i].result))
 		s.bytes -= freed
 		t.bytes -= freed
-		s.results[i] = sessionResult{}
 	}
-	s.results = s.results[n:]
+	clear(results)
+	s.head += len(results)
 	s.lowest = lowest
+}
+
+func (s *session) results() []sessionResult { return s.kept[s.head:] }
+
+// grow adds a result that is not known yet. It moves the results only when as many are gone.
+func (s *session) grow() {
+	if len(s.kept) == cap(s.kept) && s.head >= len(s.kept)-s.head {
+		n := copy(s.kept, s.results())
+		clear(s.kept[n:])
+		s.kept, s.head = s.kept[:n], 0
+	}
+	s.kept = append(s.kept, sessionResult{})
 }
 
 // evict forgets the sessions that have not been used for longest, until the limits hold.
@@ -192,8 +207,8 @@ func (t *sessions) append(b []byte) []byte {
 	for s := t.oldest; s != nil; s = s.newer {
 		b = binary.AppendUvarint(b, s.id)
 		b = binary.AppendUvarint(b, s.lowest)
-		b = binary.AppendUvarint(b, uint64(len(s.results)))
-		for _, r := range s.results {
+		b = binary.AppendUvarint(b, uint64(len(s.results())))
+		for _, r := range s.results() {
 			b = binary.AppendUvarint(b, uint64(r.index))
 			b = binary.AppendUvarint(b, uint64(r.term))
 			b = binary.AppendUvarint(b, uint64(len(r.result)))
@@ -213,7 +228,7 @@ func parseSessions(b []byte) (*sessions, error) {
 		s := &session{id: r.next(), lowest: r.next(), bytes: sessionBytes}
 		for n := r.next(); n > 0 && !r.bad; n-- {
 			result := sessionResult{index: Index(r.next()), term: Term(r.next()), result: r.bytes()}
-			s.results = append(s.results, result)
+			s.kept = append(s.kept, result)
 			s.bytes += sessionResultBytes + uint64(len(result.result))
 		}
 		if s.lowest == 0 || t.byID[s.id] != nil {

@@ -436,3 +436,33 @@ func TestWhatIsNotKnownToHaveBeenAppliedIsNotPublished(t *testing.T) {
 		t.Errorf("got %+v, want that what is before 5 is gone", m)
 	}
 }
+
+func TestASessionThatMovesOnAllocatesNothing(t *testing.T) {
+	var table sessions
+	place := sessionPlace{session: table.open(&frame{sessionPlace: sessionPlace{session: 5}, sessionsMax: 1, bytesMax: 1 << 20})}
+	next := func(unanswered uint64) {
+		place.sequence++
+		place.lowest = max(place.sequence, unanswered) - unanswered + 1
+		if verdict, _ := table.judge(&place); verdict != sessionApply {
+			t.Fatalf("command %d: %d", place.sequence, verdict)
+		}
+		table.note(&place, sessionResult{index: Index(place.sequence), term: 1})
+	}
+	for _, unanswered := range []uint64{1, 2, 100} {
+		for range 1000 {
+			next(unanswered)
+		}
+		if n := testing.AllocsPerRun(1000, func() { next(unanswered) }); n > 0 {
+			t.Errorf("%d unanswered: %v allocations for each command", unanswered, n)
+		}
+		if got, want := table.bytes, sessionBytes+unanswered*sessionResultBytes; got != want {
+			t.Errorf("%d unanswered: %d bytes are counted, want %d", unanswered, got, want)
+		}
+		for k := range unanswered {
+			at := sessionPlace{session: place.session, sequence: place.sequence - k}
+			if verdict, r := table.find(&at); verdict != sessionDuplicate || r.index != Index(at.sequence) {
+				t.Errorf("command %d: %d, %d", at.sequence, verdict, r.index)
+			}
+		}
+	}
+}
