@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
+	"slices"
+	"strings"
 )
 
 // A contender is one implementation, with its settings, that replicates a
@@ -69,4 +72,44 @@ type replica interface {
 	tally() tally
 	// stop ends the replica and frees what it holds, files excepted.
 	stop() error
+}
+
+var (
+	// errNoReads is what read returns if there are none that can be compared.
+	errNoReads = errors.New("no linearizable reads that can be compared")
+	// errNoGroups is what start returns if there can be only one group.
+	errNoGroups = errors.New("only one group of replicas")
+	// errFollows is what a replica returns that can never lead.
+	errFollows = errors.New("this replica only follows")
+)
+
+// contenders are all there are, in the order of the table. The floors come
+// first.
+func contenders() []contender {
+	return []contender{floorMem, floorWAL, null, ours}
+}
+
+// can tells whether a contender does a deployment.
+func (c contender) can(k kind) bool { return slices.Contains(c.kinds, k) }
+
+// A role is how the table looks at a contender.
+type role int
+
+const (
+	rolePeer  role = iota // another library, to be ahead of
+	roleOwn               // raftactor
+	roleFloor             // what the hardware leaves to a replicated log
+	roleNull              // the harness
+)
+
+func roleOf(name string) role {
+	switch {
+	case name == null.name:
+		return roleNull
+	case strings.HasPrefix(name, "floor-"):
+		return roleFloor
+	case strings.HasPrefix(name, ownName):
+		return roleOwn
+	}
+	return rolePeer
 }
