@@ -1,6 +1,8 @@
 package raftremote_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -193,12 +195,10 @@ func to(name string, message proto.Message) func(string) []byte {
 	return func(ours string) []byte { return oneFrame(actor.NewPID(ours, name), message, nil) }
 }
 
+// from is a frame with a message from an actor, of the system itself if there is no address.
 func from(address, name string, message proto.Message) func(string) []byte {
 	return func(ours string) []byte {
-		if address == "" {
-			address = ours
-		}
-		return oneFrame(actor.NewPID(ours, "raft/g/1"), message, actor.NewPID(address, name))
+		return oneFrame(actor.NewPID(ours, "raft/g/1"), message, actor.NewPID(cmp.Or(address, ours), name))
 	}
 }
 
@@ -253,8 +253,8 @@ var hostileFrames = map[string]hostileFrame{
 	"Watch by nobody of nothing":    dropping("target", to("nobody", &actor.Watch{})),
 	"Watch by a local actor":        dropping("named", to("raft/g/1", &actor.Watch{Watcher: actor.NewPID("nonhost", "watcher")})),
 	"Watch by an actor elsewhere":   dropping("named", to("raft/g/1", &actor.Watch{Watcher: actor.NewPID("127.0.0.1:10", "a")})),
-	"Watch a hidden actor":          dropping("target", to("hidden", watchTheir)),
-	"Watch what is not there":       dropping("target", to("nobody", watchTheir)),
+	"Watch a hidden actor":          closing("target", to("hidden", watchTheir)), // that it ends cannot be told, so the connection
+	"Watch what is not there":       closing("target", to("nobody", watchTheir)), // ends: nobody listens at hostileAddress
 	"message to a hidden actor":     dropping("target", to("hidden", text)),
 	"message to a guardian":         dropping("target", to("guardian$1", text)),
 	"message to a future":           dropping("target", to("future$1", text)),
@@ -333,6 +333,23 @@ func subscriberInHalves(ours string) []byte {
 	data = protowire.AppendTag(data, 1, protowire.BytesType)
 	data = protowire.AppendBytes(data, encoded(&actor.PID{Address: "nonhost"}))
 	return batchFrame(oneBatch(actor.NewPID(ours, "raft/g/1"), "raftactor.v1.Subscribe", data, nil))
+}
+
+// The frames are shared by tests that run at once.
+func TestAHostileFrameIsMadeForTheSystemThatItIsSentTo(t *testing.T) {
+	t.Parallel()
+	systems := []string{"127.0.0.1:20001", "127.0.0.1:20002"}
+	for name, f := range hostileFrames {
+		var both sync.WaitGroup
+		for i := range systems {
+			both.Go(func() {
+				if bytes.Contains(f.frame(systems[i]), []byte(systems[1-i])) {
+					t.Errorf("%s: that for %s names %s", name, systems[i], systems[1-i])
+				}
+			})
+		}
+		both.Wait()
+	}
 }
 
 // A victim is a system that is attacked, and what it was like before.
