@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +38,7 @@ type clusterMember struct {
 	machine *commands
 	store   *raft.MemoryStore
 	client  *raft.Client
+	leader  atomic.Uint64 // whom it follows, or zero
 }
 
 // newCluster makes one of which no member has been spawned.
@@ -92,6 +95,12 @@ func (c *cluster) spawn(id raft.ID) {
 		m.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 			return slog.New(slog.DiscardHandler)
 		}))
+		m.actors.EventStream.Subscribe(func(event any) {
+			if e, ok := event.(*raft.LeaderChanged); ok {
+				m.leader.Store(uint64(e.Leader))
+				news.ring()
+			}
+		})
 		c.members[id] = m
 		c.Cleanup(func() {
 			m.client.Close()
@@ -123,6 +132,7 @@ func (c *cluster) stop(id raft.ID) {
 	if err := m.actors.Root.StopFuture(m.pid).Wait(); err != nil {
 		c.Fatal(err)
 	}
+	m.leader.Store(0)
 }
 
 // leader waits until a member leads that a majority of the others follows, other than one of those excepted.
@@ -130,26 +140,15 @@ func (c *cluster) leader(except ...raft.ID) raft.ID {
 	c.Helper()
 	var leader raft.ID
 	eventually(c, "there is a leader", func() bool {
-		follow := map[raft.ID]int{}
-		for id, m := range c.members {
-			ctx, cancel := context.WithTimeout(c.ctx, time.Second)
-			s, err := m.client.Status(ctx, m.pid)
-			cancel()
-			if err == nil && s.Leader != 0 {
-				follow[raft.ID(s.Leader)]++
-			}
-			_ = id
-		}
-		for _, not := range except {
-			delete(follow, not)
-		}
-		for id, n := range follow {
-			if n >= 2 {
-				leader = id
-				return true
+		followers := map[raft.ID]int{}
+		for _, m := range c.members {
+			if id := raft.ID(m.leader.Load()); id != 0 && !slices.Contains(except, id) {
+				if followers[id]++; followers[id] == 2 {
+					leader = id
+				}
 			}
 		}
-		return false
+		return leader != 0
 	})
 	return leader
 }
@@ -219,6 +218,7 @@ func (m *commands) state() []byte {
 }
 
 func (m *commands) Apply(c raft.Command) ([]byte, error) {
+	defer news.ring()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.all = append(m.all, bytes.Clone(c.Data))
@@ -233,6 +233,7 @@ func (m *commands) Restore(state io.Reader) error {
 	if err != nil {
 		return err
 	}
+	defer news.ring()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.all, m.restored = bytes.Split(all, []byte{0}), true

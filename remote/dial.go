@@ -71,6 +71,7 @@ func (l *line) run(s *stream) {
 	l.mu.Lock()
 	l.dialing = false
 	l.mu.Unlock()
+	l.peer.links.cfg.observe()
 	if !l.bulk {
 		l.peer.met(s.hello.system)
 	}

@@ -122,6 +122,7 @@ func (l *links) accepts(s *stream) error {
 		s.line = nil
 		return err
 	}
+	l.cfg.observe()
 	return nil
 }
 

@@ -239,6 +239,7 @@ func (l *line) lose() {
 
 // ended takes note that a stream has ended.
 func (l *line) ended(s *stream, reason error) {
+	defer l.peer.links.cfg.observe()
 	lost, dial := false, false
 	now := l.peer.links.now()
 	silent := errors.Is(reason, errSilent) || errors.Is(reason, errStuck)
@@ -287,6 +288,7 @@ func (l *line) ended(s *stream, reason error) {
 
 // failed takes note that the line could not be made, and tells whether to try again.
 func (l *line) failed(reason error) (again bool) {
+	defer l.peer.links.cfg.observe()
 	now := l.peer.links.now()
 	missed := false
 	l.losing(func() {

@@ -39,14 +39,10 @@ func startSystem(t testing.TB, name string, change ...func(*linkConfig)) *testSy
 func startSystemAt(t testing.TB, name, listen string, change ...func(*linkConfig)) *testSystem {
 	t.Helper()
 	s := &testSystem{t: t, ways: map[string]string{}}
-	var err error
-	eventually(t, "the port is free", func() bool { // it may be in use still by who had it before
-		s.listener, err = net.Listen("tcp", listen)
-		return err == nil
-	})
+	s.listener = listenAt(t, listen)
 	cfg := linkConfig{
 		cluster: "test", system: name, address: s.listener.Addr().String(), life: testLives.Add(1) + 1<<40,
-		logger: hclog.NewNullLogger(), dial: s.dialed, publish: s.published,
+		logger: hclog.NewNullLogger(), dial: s.dialed, publish: s.published, observe: news.ring,
 	}
 	if testing.Verbose() {
 		cfg.logger = hclog.New(&hclog.LoggerOptions{Name: name, Level: hclog.Debug})
@@ -63,6 +59,23 @@ func startSystemAt(t testing.TB, name, listen string, change ...func(*linkConfig
 	s.served.Go(func() { s.server.Serve(s.listener) })
 	t.Cleanup(s.kill)
 	return s
+}
+
+// listenAt listens at an address, which may be in use still by who had it before, or for a while by a connection that was
+// dialed from it. Nobody but the system knows when it is free: so it is tried again.
+func listenAt(t testing.TB, address string) net.Listener {
+	t.Helper()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for late := time.Now().Add(patience); ; <-again.C {
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			return l
+		}
+		if time.Now().After(late) {
+			t.Fatalf("listening at %s: %v", address, err)
+		}
+	}
 }
 
 // kill ends a system.
@@ -90,6 +103,7 @@ func (s *testSystem) dials(way, address string) {
 }
 
 func (s *testSystem) published(event any) {
+	defer news.ring()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, event)
@@ -137,6 +151,7 @@ func (f *testForward) AppendRequest(b []byte) ([]byte, error) { return append(b,
 func (f *testForward) Bytes() int                             { return len(f.data) }
 
 func (f *testForward) Answer(reply []byte) error {
+	defer news.ring()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.answers = append(f.answers, string(reply))
@@ -144,6 +159,7 @@ func (f *testForward) Answer(reply []byte) error {
 }
 
 func (f *testForward) Drop() {
+	defer news.ring()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.drops++
@@ -172,12 +188,14 @@ func (m *testMember) Deliver(e *node.PeerEnvelope) {
 		m.delivered(e)
 		return
 	}
+	defer news.ring()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.envelopes = append(m.envelopes, e)
 }
 
 func (m *testMember) Unreachable(id node.ID) {
+	defer news.ring()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.unreachable[id]++
@@ -185,6 +203,7 @@ func (m *testMember) Unreachable(id node.ID) {
 
 func (m *testMember) NewForward(request []byte, reply func([]byte)) (node.Forward, error) {
 	r := &testRequest{slices.Clone(request), reply}
+	defer news.ring()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.requests = append(m.requests, r)
@@ -246,14 +265,51 @@ func heartbeat(term node.Term, round uint64) *node.Heartbeat {
 	return &node.Heartbeat{Header: node.Header{Term: term}, Round: round}
 }
 
-// eventually waits until something is so.
+// A bell rings when something has happened that a test may wait for.
+type bell struct {
+	mu   sync.Mutex
+	next chan struct{} // guarded by mu; closed by the next ring. Nil: nobody listens
+}
+
+// news is rung by the links of all systems, and by all that tests put around them.
+var news bell
+
+func (b *bell) ring() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next != nil {
+		close(b.next)
+		b.next = nil
+	}
+}
+
+// listen returns a channel that is closed by the next ring.
+func (b *bell) listen() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next == nil {
+		b.next = make(chan struct{})
+	}
+	return b.next
+}
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+// eventually waits until something is so. Whatever makes it so rings the bell.
 func eventually(t testing.TB, what string, isSo func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !isSo() {
-		if time.Now().After(deadline) {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		next := news.listen() // before it is looked at, so that nothing is missed
+		if isSo() {
+			return
+		}
+		select {
+		case <-next:
+		case <-late.C:
 			t.Fatalf("it never came about that %s", what)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }

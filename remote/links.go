@@ -34,6 +34,9 @@ type linkConfig struct {
 	publish func(event any)
 	// meter makes the instruments. Nil: there are none.
 	meter metric.Meter
+	// observe is called when a frame has been handled, and when a line has another state: tests wait for it. It may be called
+	// with locks held, and does not wait. Nil: nobody looks.
+	observe func()
 }
 
 func (c linkConfig) withDefaults() linkConfig {
@@ -55,6 +58,9 @@ func (c linkConfig) withDefaults() linkConfig {
 	}
 	if c.logger == nil {
 		c.logger = hclog.NewNullLogger()
+	}
+	if c.observe == nil {
+		c.observe = func() {}
 	}
 	return c
 }

@@ -179,7 +179,9 @@ func (p *process) state() childState {
 func (p *process) await(what string, is func(childState) bool) childState {
 	p.t.Helper()
 	var s childState
-	for end := time.Now().Add(deadline); time.Now().Before(end); {
+	again := time.NewTicker(10 * time.Millisecond) // what is so in another process is known by asking it
+	defer again.Stop()
+	for end := time.Now().Add(deadline); time.Now().Before(end); <-again.C {
 		if s = p.state(); is(s) {
 			return s
 		}
@@ -523,7 +525,8 @@ func cycle(count int, down string) error {
 		}
 		system.Shutdown()
 	}
-	// Proto.Actor's writers sleep for two seconds after a failure.
+	// Proto.Actor's writers sleep for two seconds after a failure. That a goroutine has ended is known by looking, which
+	// goleak does with pauses.
 	var err error
 	for end := time.Now().Add(deadline); time.Now().Before(end); {
 		if err = goleak.Find(); err == nil {

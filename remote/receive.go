@@ -92,6 +92,7 @@ func (s *stream) handle(f *frame) {
 	case f.refused != nil:
 		s.close(fmt.Errorf("%w: refused: %s", errGoAway, f.refused.reason))
 	}
+	s.links.cfg.observe()
 }
 
 // deliver gives an envelope to the member that it is for. It does not wait for anybody.
