@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -77,7 +78,25 @@ type process struct {
 	began   time.Time
 	// lines has what it prints. It is closed when that ends.
 	lines  chan string
-	stderr bytes.Buffer
+	stderr output
+}
+
+// output is what a process writes, which may be read while it does.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder // guarded by mu
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 func startProcess(t *testing.T, role string, args ...string) *process {
