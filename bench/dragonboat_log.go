@@ -39,10 +39,15 @@ func (l *dragonboatLogger) SetLevel(level dlogger.LogLevel) {
 	dragonboatOutput.mu.Unlock()
 }
 
-func (l *dragonboatLogger) Debugf(format string, args ...any)   { l.print(dlogger.DEBUG, format, args) }
-func (l *dragonboatLogger) Infof(format string, args ...any)    { l.print(dlogger.INFO, format, args) }
-func (l *dragonboatLogger) Warningf(format string, args ...any) { l.print(dlogger.WARNING, format, args) }
-func (l *dragonboatLogger) Errorf(format string, args ...any)   { l.print(dlogger.ERROR, format, args) }
+func (l *dragonboatLogger) Debugf(format string, args ...any) { l.print(dlogger.DEBUG, format, args) }
+
+func (l *dragonboatLogger) Infof(format string, args ...any) { l.print(dlogger.INFO, format, args) }
+
+func (l *dragonboatLogger) Warningf(format string, args ...any) {
+	l.print(dlogger.WARNING, format, args)
+}
+
+func (l *dragonboatLogger) Errorf(format string, args ...any) { l.print(dlogger.ERROR, format, args) }
 
 // Panicf panics: the library relies on that.
 func (l *dragonboatLogger) Panicf(format string, args ...any) {

@@ -86,11 +86,11 @@ func startHashicorp(p plan, store hashicorpStore, entriesMax int) ([]replica, er
 // A hashicorpReplica is one server of hashicorp/raft.
 type hashicorpReplica struct {
 	machine
-	number    uint64
-	raft      *hraft.Raft
-	store     hashicorpLog
-	leads     chan bool      // the library tells here whether this server leads
-	watched   sync.WaitGroup // the goroutine of watch
+	number  uint64
+	raft    *hraft.Raft
+	store   hashicorpLog
+	leads   chan bool      // the library tells here whether this server leads
+	watched sync.WaitGroup // the goroutine of watch
 
 	readyMu   sync.Mutex    // held for the barrier of readyTerm
 	readyTerm atomic.Uint64 // the newest term in which all that was acknowledged before is applied here
@@ -99,7 +99,7 @@ type hashicorpReplica struct {
 func startHashicorpReplica(p plan, number uint64, store hashicorpStore, entriesMax int, transport hraft.Transport,
 	logger hclog.Logger,
 ) (*hashicorpReplica, error) {
-	log, err := store.open(p.members[number-1].dir, logger)
+	log, err := store.open(p.members[number-1].dir, hashicorpCacheEntries(entriesMax), logger)
 	if err != nil {
 		return nil, err
 	}
