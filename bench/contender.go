@@ -86,7 +86,9 @@ var (
 // contenders are all there are, in the order of the table. The floors come
 // first.
 func contenders() []contender {
-	return []contender{floorMem, floorWAL, null, ours}
+	all := []contender{floorMem, floorWAL, null, ours}
+	all = append(all, hashicorpContenders()...)
+	return append(all, dragonboatContenders()...)
 }
 
 // can tells whether a contender does a deployment.
