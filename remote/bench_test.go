@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -172,7 +173,7 @@ func BenchmarkLinkThroughput(b *testing.B) {
 					for sent := 0; sent < total; sent += batch {
 						window <- struct{}{}
 						one.Send(2, y.cfg.address, &node.PeerEnvelope{Group: "g", From: 1, To: 2, Messages: []node.Message{
-							&node.AppendEntries{Header: node.Header{From: 1, To: 2, Term: 1}, Entries: run},
+							&node.AppendEntries{Header: node.Header{From: 1, To: 2, Term: 1}, PrevTerm: 1, Entries: run},
 						}})
 					}
 					for range cap(window) { // until all have arrived
@@ -185,6 +186,9 @@ func BenchmarkLinkThroughput(b *testing.B) {
 				},
 				func() time.Duration {
 					start := time.Now()
+					if os.Getenv("NOFLOOR") != "" {
+						return 1
+					}
 					for sent := 0; sent < total; sent += batch {
 						if err := stream.SendMsg(rawOf(batch * commandBytes)); err != nil && err != io.EOF {
 							b.Fatal(err)
