@@ -89,16 +89,16 @@ func (u *unpacking) unpack(message []byte, runs bool) error {
 func (u *unpacking) take(n int) error {
 	first := len(u.entries)
 	entries := u.entries[:first+n]
-	lengths, data, index := u.lengths[:entryLengthBytes*n], u.data, u.index
+	lengths, data, index, term, kind := u.lengths[:entryLengthBytes*n], u.data, u.index, u.term, u.kind
 	for k := first; k < len(entries); k++ {
-		length := int(binary.LittleEndian.Uint32(lengths))
+		length := uint64(binary.LittleEndian.Uint32(lengths))
 		lengths = lengths[entryLengthBytes:]
-		if length > len(data) {
+		if length > uint64(len(data)) {
 			return malformed("AppendEntries", "an entry of %d bytes, and %d are left of the data", length, len(data))
 		}
 		index++
 		e := &entries[k]
-		e.Index, e.Term, e.Kind = index, u.term, u.kind
+		e.Index, e.Term, e.Kind = index, term, kind
 		if length > 0 {
 			e.Data = data[:length:length]
 			data = data[length:]

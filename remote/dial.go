@@ -154,7 +154,7 @@ func (l *line) greet(ctx context.Context, client *grpc.ClientConn, conn *metered
 	}
 	s := newStream(links, raw, true)
 	s.sever, s.progress = sever, conn
-	if _, err := s.transmit(&frame{hello: links.hello(l.peer.address, l.bulk)}); err != nil {
+	if _, err := s.transmit(&frame{hello: links.hello(l.peer.address, l.bulk)}, 0); err != nil {
 		return nil, fmt.Errorf("raftremote: saying hello to %s: %w", l.peer.address, err)
 	}
 	var f frame
@@ -204,7 +204,7 @@ func (s *stream) part(reason error) {
 	default:
 		last.goAway = &goAway{code: goAwayStopping, reason: reason.Error()}
 	}
-	if _, err := s.transmit(last); err == nil {
+	if _, err := s.transmit(last, 0); err == nil {
 		var f frame
 		for err == nil {
 			_, err = s.receive(&f)
