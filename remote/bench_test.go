@@ -15,8 +15,8 @@ import (
 )
 
 // What is measured is compared to floors, in turns, since the machine may be busy with something else now and then: what
-// counts are the ratios, each the median of all turns. A floor is a stream of gRPC with the same codec, and nothing
-// around it.
+// counts are the ratios, each the median of all turns. A floor is a stream of gRPC with the same codec and
+// windows, and nothing around it.
 
 // A contender is something whose units are timed. run says how many nanoseconds one takes.
 type contender struct {
@@ -63,19 +63,21 @@ func bareStream(b *testing.B, handle func(stream grpc.ServerStream, data []byte)
 	if err != nil {
 		b.Fatal(err)
 	}
-	server := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
-		for {
-			var in rawFrame
-			if err := s.RecvMsg(&in); err != nil {
-				return err
+	server := grpc.NewServer(grpc.InitialWindowSize(windowBytes), grpc.InitialConnWindowSize(2*windowBytes),
+		grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
+			for {
+				var in rawFrame
+				if err := s.RecvMsg(&in); err != nil {
+					return err
+				}
+				if err := handle(s, in.data); err != nil {
+					return err
+				}
 			}
-			if err := handle(s, in.data); err != nil {
-				return err
-			}
-		}
-	}))
+		}))
 	go server.Serve(listener)
 	client, err := grpc.NewClient("passthrough:///"+listener.Addr().String(),
+		grpc.WithInitialWindowSize(windowBytes), grpc.WithInitialConnWindowSize(2*windowBytes),
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
 	if err != nil {
 		b.Fatal(err)

@@ -137,6 +137,8 @@ func (l *line) client(conn net.Conn) (*grpc.ClientConn, error) {
 			return given, err
 		}),
 		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0),
+		// As the server has them. Without, gRPC finds out by a ping for almost every frame, and the peer answers that.
+		grpc.WithInitialWindowSize(windowBytes), grpc.WithInitialConnWindowSize(2*windowBytes),
 		grpc.WithDefaultCallOptions(
 			grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(cfg.frameBytesMax()), grpc.MaxCallSendMsgSize(1<<30)),
 	)
