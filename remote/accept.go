@@ -118,7 +118,7 @@ func (s *stream) welcome(ctx context.Context) (*frame, error) {
 	}
 	answer := l.hello(s.hello.address, s.hello.bulk)
 	answer.version = min(linkVersionMax, s.hello.versionMax)
-	if _, err := s.transmit(&frame{hello: answer}); err != nil {
+	if _, err := s.transmit(&frame{hello: answer}, 0); err != nil {
 		return nil, err
 	}
 	var first frame
@@ -138,7 +138,7 @@ func (s *stream) welcome(ctx context.Context) (*frame, error) {
 		if errors.As(err, &refused) {
 			last = &frame{refused: &refused.refusal}
 		}
-		s.transmit(last)
+		s.transmit(last, 0)
 		return nil, err
 	}
 	if !s.line.bulk {
@@ -149,7 +149,7 @@ func (s *stream) welcome(ctx context.Context) (*frame, error) {
 
 // turnAway refuses a hello.
 func (s *stream) turnAway(r *refusal) error {
-	s.transmit(&frame{refused: r})
+	s.transmit(&frame{refused: r}, 0)
 	return &refusedError{*r, true}
 }
 

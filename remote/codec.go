@@ -18,9 +18,9 @@ type rawFrame struct {
 	pooled *[]byte
 }
 
-// encodeFrame encodes a frame for sending, once.
-func encodeFrame(f *frame) *rawFrame {
-	b := framePool.Get(frameBytes(f))
+// encodeFrame encodes a frame for sending, once. bytes is about how long it will be.
+func encodeFrame(f *frame, bytes int) *rawFrame {
+	b := framePool.Get(bytes + frameBytesRest)
 	*b = appendFrame((*b)[:0], f)
 	return &rawFrame{pooled: b}
 }
@@ -59,6 +59,9 @@ func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	f.data, f.pooled = data.Materialize(), nil
 	return nil
 }
+
+// frameBytesRest is what there is room for beyond what is known of a frame, so that most buffers are large enough.
+const frameBytesRest = 1 << 10
 
 // pooledBytesMax is the largest buffer that is kept for the next frame.
 const pooledBytesMax = 2 << 20

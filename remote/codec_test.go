@@ -33,7 +33,7 @@ func TestEncodingAllocatesNothing(t *testing.T) {
 		"hello": {hello: &hello{cluster: "c", system: "s", store: 1, life: 1, address: "here:1", dialed: "there:1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := make([]byte, 0, frameBytes(f))
+			b := appendFrame(nil, f)
 			if got := testing.AllocsPerRun(100, func() { b = appendFrame(b[:0], f) }); got != 0 {
 				t.Errorf("got %v allocations, want none", got)
 			}
@@ -78,7 +78,7 @@ func TestEntriesAliasTheFrame(t *testing.T) {
 
 func TestAFrameGoesThroughTheCodec(t *testing.T) {
 	want := appendFrameOf(1000, 16)
-	raw := encodeFrame(want)
+	raw := encodeFrame(want, 0)
 	if got := raw.bytes(); got != len(appendFrame(nil, want)) {
 		t.Errorf("it has %d bytes, want %d", got, len(appendFrame(nil, want)))
 	}
@@ -104,7 +104,7 @@ func TestAFrameGoesThroughTheCodec(t *testing.T) {
 }
 
 func TestAFrameIsSentOnce(t *testing.T) {
-	raw := encodeFrame(appendFrameOf(1, 1))
+	raw := encodeFrame(appendFrameOf(1, 1), 0)
 	if _, err := (rawCodec{}).Marshal(raw); err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestThePoolGivesBuffersOfTheLengthAskedFor(t *testing.T) {
 
 func BenchmarkEncodeFrame(b *testing.B) {
 	f := appendFrameOf(64, 16)
-	buf := make([]byte, 0, frameBytes(f))
+	buf := appendFrame(nil, f)
 	b.ReportAllocs()
 	for b.Loop() {
 		buf = appendFrame(buf[:0], f)

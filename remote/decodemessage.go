@@ -1,8 +1,6 @@
 package raftremote
 
 import (
-	"math"
-
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"example.com/raftactor/node"
@@ -95,73 +93,6 @@ func decodeNumbers(kind protowire.Number, data []byte) (node.Message, error) {
 	default:
 		return nil, malformed("message", "kind %d is not known", kind)
 	}
-}
-
-func decodeAppendEntries(data []byte) (node.Message, error) {
-	m := new(node.AppendEntries)
-	entries := 0
-	r := fieldReader{message: "AppendEntries", data: data}
-	for r.next() {
-		switch r.field {
-		case appendPrevIndex:
-			m.PrevIndex = node.Index(r.uint64())
-		case appendPrevTerm:
-			m.PrevTerm = node.Term(r.uint64())
-		case appendCommit:
-			m.Commit = node.Index(r.uint64())
-		case appendEntries:
-			r.is(protowire.BytesType)
-			entries++
-		}
-	}
-	if r.err != nil || entries == 0 {
-		return m, r.err
-	}
-	m.Entries = make([]node.Entry, entries)
-	return m, decodeEntries(data, m)
-}
-
-// decodeEntries reads the entries, whose number is known, and whose place is: they follow each other, and the first one
-// follows what the message says of Prev, wherever in it that stands.
-func decodeEntries(data []byte, m *node.AppendEntries) error {
-	index, term := m.PrevIndex, m.PrevTerm
-	n := 0
-	r := fieldReader{data: data}
-	for r.next() {
-		if r.field != appendEntries {
-			continue
-		}
-		index++
-		e := &m.Entries[n]
-		e.Index, e.Term, e.Kind = index, term, node.EntryCommand
-		if err := decodeEntry(r.raw(), e); err != nil {
-			return err
-		}
-		term = e.Term
-		n++
-	}
-	return r.err
-}
-
-// decodeEntry reads what differs from the entry before: most often that is nothing but short data.
-func decodeEntry(data []byte, e *node.Entry) error {
-	const dataTag = byte(entryData)<<3 | byte(protowire.BytesType)
-	if n := len(data); n > 2 && n < 2+1<<7 && data[0] == dataTag && int(data[1]) == n-2 {
-		e.Data = data[2:n:n]
-		return nil
-	}
-	r := fieldReader{message: "entry", data: data}
-	for r.next() {
-		switch r.field {
-		case entryTerm:
-			e.Term = node.Term(r.uint64())
-		case entryKind:
-			e.Kind = node.EntryKind(r.uint(math.MaxUint8)) + node.EntryCommand
-		case entryData:
-			e.Data = r.raw()
-		}
-	}
-	return r.err
 }
 
 func decodeInstallSnapshot(data []byte) (node.Message, error) {

@@ -138,6 +138,8 @@ func (l *line) client(conn net.Conn) (*grpc.ClientConn, error) {
 			return given, err
 		}),
 		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0),
+		// As the server has them. Without, gRPC finds out by a ping for almost every frame, and the peer answers that.
+		grpc.WithInitialWindowSize(windowBytes), grpc.WithInitialConnWindowSize(2*windowBytes),
 		grpc.WithDefaultCallOptions(
 			grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(cfg.frameBytesMax()), grpc.MaxCallSendMsgSize(1<<30)),
 	)
@@ -155,7 +157,7 @@ func (l *line) greet(ctx context.Context, client *grpc.ClientConn, conn *metered
 	}
 	s := newStream(links, raw, true)
 	s.sever, s.progress = sever, conn
-	if _, err := s.transmit(&frame{hello: links.hello(l.peer.address, l.bulk)}); err != nil {
+	if _, err := s.transmit(&frame{hello: links.hello(l.peer.address, l.bulk)}, 0); err != nil {
 		return nil, fmt.Errorf("raftremote: saying hello to %s: %w", l.peer.address, err)
 	}
 	var f frame
@@ -205,7 +207,7 @@ func (s *stream) part(reason error) {
 	default:
 		last.goAway = &goAway{code: goAwayStopping, reason: reason.Error()}
 	}
-	if _, err := s.transmit(last); err == nil {
+	if _, err := s.transmit(last, 0); err == nil {
 		var f frame
 		for err == nil {
 			_, err = s.receive(&f)

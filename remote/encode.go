@@ -9,75 +9,8 @@ import (
 	"example.com/raftactor/node"
 )
 
-// What a part of a frame takes at most beyond the bytes and names in it.
-const (
-	frameBytesOverhead    = 64
-	handshakeOverhead     = 128
-	envelopeBytesOverhead = 64
-	messageBytesOverhead  = 128
-	entryBytesOverhead    = 32
-	requestBytesOverhead  = 32
-	chunkBytesOverhead    = 128
-	ackBytesOverhead      = 64
-)
-
-// frameBytes is an upper bound of what appendFrame appends.
-func frameBytes(f *frame) int {
-	n := frameBytesOverhead
-	if h := f.hello; h != nil {
-		n += handshakeOverhead + len(h.cluster) + len(h.system) + len(h.address) + len(h.dialed)
-	}
-	if f.refused != nil {
-		n += handshakeOverhead + reasonBytesMax
-	}
-	if f.goAway != nil {
-		n += handshakeOverhead + reasonBytesMax
-	}
-	for i := range f.envelopes {
-		n += envelopeBytes(&f.envelopes[i])
-	}
-	for i := range f.answers {
-		n += requestBytesOverhead + len(f.answers[i].data)
-	}
-	return n
-}
-
-// envelopeBytes is an upper bound of what an envelope takes in a frame.
-func envelopeBytes(w *wireEnvelope) int {
-	e := w.envelope
-	n := envelopeBytesOverhead + len(e.Group)
-	for _, m := range e.Messages {
-		n += messageBytes(m)
-	}
-	for i := range w.requests {
-		n += requestBytesOverhead + len(w.requests[i].data)
-	}
-	if c := e.Chunk; c != nil {
-		n += chunkBytesOverhead + messageBytes(c.Offer) + len(c.Data)
-	}
-	if e.Ack != nil {
-		n += ackBytesOverhead
-	}
-	return n
-}
-
-func messageBytes(m node.Message) int {
-	n := messageBytesOverhead
-	switch m := m.(type) {
-	case *node.AppendEntries:
-		for i := range m.Entries {
-			n += entryBytesOverhead + len(m.Entries[i].Data)
-		}
-	case *node.InstallSnapshot:
-		for i := range m.Meta.Configuration.Members {
-			n += entryBytesOverhead + len(m.Meta.Configuration.Members[i].Address)
-		}
-	}
-	return n
-}
-
-// appendFrame appends a frame to b, in the form of link.proto. It allocates nothing if there is room for frameBytes, but
-// for the configuration of a snapshot.
+// appendFrame appends a frame to b, in the form of link.proto. It allocates nothing if there is room in b, but for the
+// configuration of a snapshot.
 func appendFrame(b []byte, f *frame) []byte {
 	if f.hello != nil {
 		b = appendHello(b, f.hello)

@@ -67,43 +67,6 @@ func appendUints(b []byte, field protowire.Number, values ...uint64) []byte {
 	return end(b, start)
 }
 
-func appendAppendEntries(b []byte, m *node.AppendEntries) []byte {
-	b, start := begin(b, kindAppendEntries)
-	b = appendUint(b, appendPrevIndex, uint64(m.PrevIndex))
-	b = appendUint(b, appendPrevTerm, uint64(m.PrevTerm))
-	b = appendUint(b, appendCommit, uint64(m.Commit))
-	term := m.PrevTerm
-	for i := range m.Entries {
-		b = appendEntry(b, &m.Entries[i], term)
-		term = m.Entries[i].Term
-	}
-	return end(b, start)
-}
-
-// appendEntry appends an entry that comes after one of a term. Its index is implied. Entries are many, so their length is
-// reckoned beforehand.
-func appendEntry(b []byte, e *node.Entry, term node.Term) []byte {
-	kind := uint64(e.Kind - node.EntryCommand)
-	length := 0
-	if e.Term != term {
-		length += 1 + protowire.SizeVarint(uint64(e.Term))
-	}
-	if kind != 0 {
-		length += 1 + protowire.SizeVarint(kind)
-	}
-	if len(e.Data) != 0 {
-		length += 1 + protowire.SizeBytes(len(e.Data))
-	}
-	b = protowire.AppendTag(b, appendEntries, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(length))
-	if e.Term != term {
-		b = protowire.AppendTag(b, entryTerm, protowire.VarintType)
-		b = protowire.AppendVarint(b, uint64(e.Term))
-	}
-	b = appendUint(b, entryKind, kind)
-	return appendBytes(b, entryData, e.Data)
-}
-
 func appendInstallSnapshot(b []byte, m *node.InstallSnapshot) []byte {
 	b, start := begin(b, kindInstallSnapshot)
 	b, meta := begin(b, installMeta)

@@ -63,11 +63,13 @@ const (
 	appendPrevIndex protowire.Number = 1
 	appendPrevTerm  protowire.Number = 2
 	appendCommit    protowire.Number = 3
-	appendEntries   protowire.Number = 4
+	appendLengths   protowire.Number = 4
+	appendData      protowire.Number = 5
+	appendRuns      protowire.Number = 6
 
-	entryTerm protowire.Number = 1
-	entryKind protowire.Number = 2
-	entryData protowire.Number = 3
+	runBegin protowire.Number = 1
+	runTerm  protowire.Number = 2
+	runKind  protowire.Number = 3
 
 	installMeta protowire.Number = 1
 

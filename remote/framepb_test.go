@@ -110,15 +110,16 @@ func generatedMessage(m node.Message) *linkpb.Message {
 
 func generatedAppend(m *node.AppendEntries) *linkpb.AppendEntries {
 	p := &linkpb.AppendEntries{PrevIndex: uint64(m.PrevIndex), PrevTerm: uint64(m.PrevTerm), Commit: uint64(m.Commit)}
-	term := m.PrevTerm
-	for _, e := range m.Entries {
-		entry := &linkpb.Entry{Kind: linkpb.EntryKind(e.Kind - node.EntryCommand), Data: e.Data}
-		if e.Term != term {
-			t := uint64(e.Term)
-			entry.Term = &t
+	term, kind := m.PrevTerm, node.EntryCommand
+	for k, e := range m.Entries {
+		p.Lengths = append(p.Lengths, uint32(len(e.Data)))
+		p.Data = append(p.Data, e.Data...)
+		if e.Term != term || e.Kind != kind {
+			term, kind = e.Term, e.Kind
+			p.Runs = append(p.Runs, &linkpb.Run{
+				Begin: uint32(k), Term: uint64(term), Kind: linkpb.EntryKind(kind - node.EntryCommand),
+			})
 		}
-		term = e.Term
-		p.Entries = append(p.Entries, entry)
 	}
 	return p
 }

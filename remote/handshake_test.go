@@ -193,7 +193,7 @@ func TestWhoSaysSomethingElseBeforeHelloIsTurnedAway(t *testing.T) {
 		"nothing":             {ping: 1},
 	} {
 		stream := openRaw(t, s)
-		if err := stream.SendMsg(encodeFrame(f)); err != nil {
+		if err := stream.SendMsg(encodeFrame(f, 0)); err != nil {
 			t.Fatal(err)
 		}
 		if err := stream.RecvMsg(&rawFrame{}); status.Code(err) != codes.InvalidArgument {

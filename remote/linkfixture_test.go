@@ -55,6 +55,7 @@ func startSystemAt(t testing.TB, name, listen string, change ...func(*linkConfig
 		grpc.Creds(newGuardedCredentials(nil, newConnections(0), func(refusalReason) {})),
 		grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(s.links.serve),
 		grpc.MaxRecvMsgSize(s.cfg.frameBytesMax()), grpc.MaxSendMsgSize(1<<30),
+		grpc.InitialWindowSize(windowBytes), grpc.InitialConnWindowSize(2*windowBytes),
 	)
 	s.served.Go(func() { s.server.Serve(s.listener) })
 	t.Cleanup(s.kill)

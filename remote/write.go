@@ -107,7 +107,7 @@ func (s *stream) send() error {
 	last := f.goAway != nil
 	now := s.links.now()
 	f.sent = uint64((now - s.began) / millisecondNanos)
-	bytes, err := s.transmit(f)
+	bytes, err := s.transmit(f, w.parcel.wire)
 	took := s.links.now() - now
 	w.parcel.reset()
 	if err != nil {
@@ -133,9 +133,9 @@ func (w *writing) adapt(took, timeout int64) {
 	}
 }
 
-// transmit encodes a frame and hands it to the connection.
-func (s *stream) transmit(f *frame) (bytes int, err error) {
-	raw := encodeFrame(f)
+// transmit encodes a frame, of about so many bytes, and hands it to the connection.
+func (s *stream) transmit(f *frame, about int) (bytes int, err error) {
+	raw := encodeFrame(f, about)
 	bytes = raw.bytes()
 	s.sending.Store(s.links.now())
 	err = s.raw.SendMsg(raw)

@@ -1275,13 +1275,18 @@ func (x *RequestVoteReply) GetGranted() bool {
 	return false
 }
 
+// AppendEntries carries entries that follow each other: the first one has the index prev_index + 1.
 type AppendEntries struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	PrevIndex uint64                 `protobuf:"varint,1,opt,name=prev_index,json=prevIndex,proto3" json:"prev_index,omitempty"`
 	PrevTerm  uint64                 `protobuf:"varint,2,opt,name=prev_term,json=prevTerm,proto3" json:"prev_term,omitempty"`
 	Commit    uint64                 `protobuf:"varint,3,opt,name=commit,proto3" json:"commit,omitempty"`
-	// Contiguous: the first has the index prev_index + 1.
-	Entries       []*Entry `protobuf:"bytes,4,rep,name=entries,proto3" json:"entries,omitempty"`
+	// How many bytes of data each entry has.
+	Lengths []uint32 `protobuf:"fixed32,4,rep,packed,name=lengths,proto3" json:"lengths,omitempty"`
+	// The data of all entries, one after the other.
+	Data []byte `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
+	// In order. The entries in front of the first run are commands of prev_term.
+	Runs          []*Run `protobuf:"bytes,6,rep,name=runs,proto3" json:"runs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1337,37 +1342,52 @@ func (x *AppendEntries) GetCommit() uint64 {
 	return 0
 }
 
-func (x *AppendEntries) GetEntries() []*Entry {
+func (x *AppendEntries) GetLengths() []uint32 {
 	if x != nil {
-		return x.Entries
+		return x.Lengths
 	}
 	return nil
 }
 
-type Entry struct {
+func (x *AppendEntries) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *AppendEntries) GetRuns() []*Run {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
+// A Run is entries of one term and kind that follow each other, up to the next run.
+type Run struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Absent: that of the entry before, for the first one prev_term.
-	Term          *uint64   `protobuf:"varint,1,opt,name=term,proto3,oneof" json:"term,omitempty"`
-	Kind          EntryKind `protobuf:"varint,2,opt,name=kind,proto3,enum=raftactor.link.v1.EntryKind" json:"kind,omitempty"`
-	Data          []byte    `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	// How many entries stand in front of it.
+	Begin         uint32    `protobuf:"varint,1,opt,name=begin,proto3" json:"begin,omitempty"`
+	Term          uint64    `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
+	Kind          EntryKind `protobuf:"varint,3,opt,name=kind,proto3,enum=raftactor.link.v1.EntryKind" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Entry) Reset() {
-	*x = Entry{}
+func (x *Run) Reset() {
+	*x = Run{}
 	mi := &file_remote_link_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Entry) String() string {
+func (x *Run) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Entry) ProtoMessage() {}
+func (*Run) ProtoMessage() {}
 
-func (x *Entry) ProtoReflect() protoreflect.Message {
+func (x *Run) ProtoReflect() protoreflect.Message {
 	mi := &file_remote_link_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1379,30 +1399,30 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Entry.ProtoReflect.Descriptor instead.
-func (*Entry) Descriptor() ([]byte, []int) {
+// Deprecated: Use Run.ProtoReflect.Descriptor instead.
+func (*Run) Descriptor() ([]byte, []int) {
 	return file_remote_link_proto_rawDescGZIP(), []int{13}
 }
 
-func (x *Entry) GetTerm() uint64 {
-	if x != nil && x.Term != nil {
-		return *x.Term
+func (x *Run) GetBegin() uint32 {
+	if x != nil {
+		return x.Begin
 	}
 	return 0
 }
 
-func (x *Entry) GetKind() EntryKind {
+func (x *Run) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *Run) GetKind() EntryKind {
 	if x != nil {
 		return x.Kind
 	}
 	return EntryKind_COMMAND
-}
-
-func (x *Entry) GetData() []byte {
-	if x != nil {
-		return x.Data
-	}
-	return nil
 }
 
 type AppendEntriesReply struct {
@@ -2202,18 +2222,19 @@ const file_remote_link_proto_rawDesc = "" +
 	"\tlast_term\x18\x02 \x01(\x04R\blastTerm\x12\x1a\n" +
 	"\btransfer\x18\x03 \x01(\x04R\btransfer\",\n" +
 	"\x10RequestVoteReply\x12\x18\n" +
-	"\agranted\x18\x01 \x01(\bR\agranted\"\x97\x01\n" +
+	"\agranted\x18\x01 \x01(\bR\agranted\"\xbd\x01\n" +
 	"\rAppendEntries\x12\x1d\n" +
 	"\n" +
 	"prev_index\x18\x01 \x01(\x04R\tprevIndex\x12\x1b\n" +
 	"\tprev_term\x18\x02 \x01(\x04R\bprevTerm\x12\x16\n" +
-	"\x06commit\x18\x03 \x01(\x04R\x06commit\x122\n" +
-	"\aentries\x18\x04 \x03(\v2\x18.raftactor.link.v1.EntryR\aentries\"o\n" +
-	"\x05Entry\x12\x17\n" +
-	"\x04term\x18\x01 \x01(\x04H\x00R\x04term\x88\x01\x01\x120\n" +
-	"\x04kind\x18\x02 \x01(\x0e2\x1c.raftactor.link.v1.EntryKindR\x04kind\x12\x12\n" +
-	"\x04data\x18\x03 \x01(\fR\x04dataB\a\n" +
-	"\x05_term\"\xb4\x01\n" +
+	"\x06commit\x18\x03 \x01(\x04R\x06commit\x12\x18\n" +
+	"\alengths\x18\x04 \x03(\aR\alengths\x12\x12\n" +
+	"\x04data\x18\x05 \x01(\fR\x04data\x12*\n" +
+	"\x04runs\x18\x06 \x03(\v2\x16.raftactor.link.v1.RunR\x04runs\"a\n" +
+	"\x03Run\x12\x14\n" +
+	"\x05begin\x18\x01 \x01(\rR\x05begin\x12\x12\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\x120\n" +
+	"\x04kind\x18\x03 \x01(\x0e2\x1c.raftactor.link.v1.EntryKindR\x04kind\"\xb4\x01\n" +
 	"\x12AppendEntriesReply\x12\x18\n" +
 	"\asuccess\x18\x01 \x01(\bR\asuccess\x12\x14\n" +
 	"\x05match\x18\x02 \x01(\x04R\x05match\x12\x1a\n" +
@@ -2299,7 +2320,7 @@ var file_remote_link_proto_goTypes = []any{
 	(*RequestVote)(nil),          // 13: raftactor.link.v1.RequestVote
 	(*RequestVoteReply)(nil),     // 14: raftactor.link.v1.RequestVoteReply
 	(*AppendEntries)(nil),        // 15: raftactor.link.v1.AppendEntries
-	(*Entry)(nil),                // 16: raftactor.link.v1.Entry
+	(*Run)(nil),                  // 16: raftactor.link.v1.Run
 	(*AppendEntriesReply)(nil),   // 17: raftactor.link.v1.AppendEntriesReply
 	(*Heartbeat)(nil),            // 18: raftactor.link.v1.Heartbeat
 	(*HeartbeatReply)(nil),       // 19: raftactor.link.v1.HeartbeatReply
@@ -2339,8 +2360,8 @@ var file_remote_link_proto_depIdxs = []int32{
 	24, // 22: raftactor.link.v1.Message.read_index_request:type_name -> raftactor.link.v1.ReadIndexRequest
 	25, // 23: raftactor.link.v1.Message.read_index_reply:type_name -> raftactor.link.v1.ReadIndexReply
 	26, // 24: raftactor.link.v1.Message.incarnation_refusal:type_name -> raftactor.link.v1.IncarnationRefusal
-	16, // 25: raftactor.link.v1.AppendEntries.entries:type_name -> raftactor.link.v1.Entry
-	0,  // 26: raftactor.link.v1.Entry.kind:type_name -> raftactor.link.v1.EntryKind
+	16, // 25: raftactor.link.v1.AppendEntries.runs:type_name -> raftactor.link.v1.Run
+	0,  // 26: raftactor.link.v1.Run.kind:type_name -> raftactor.link.v1.EntryKind
 	21, // 27: raftactor.link.v1.InstallSnapshot.meta:type_name -> raftactor.link.v1.SnapshotMeta
 	10, // 28: raftactor.link.v1.SnapshotChunk.offer:type_name -> raftactor.link.v1.Message
 	3,  // 29: raftactor.link.v1.Link.Exchange:input_type -> raftactor.link.v1.Frame
@@ -2373,7 +2394,6 @@ func file_remote_link_proto_init() {
 		(*Message_ReadIndexReply)(nil),
 		(*Message_IncarnationRefusal)(nil),
 	}
-	file_remote_link_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
