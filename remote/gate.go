@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -24,6 +25,7 @@ type gate struct {
 	cancel context.CancelFunc
 	owners sync.WaitGroup // of the outboxes' goroutines
 	lost   outlet         // of addresses that were lost
+	bytes  atomic.Int64   // what waits in all outboxes
 
 	mu           sync.RWMutex
 	outboxes     map[string]*outbox        // guarded by mu; by the address
@@ -103,16 +105,33 @@ func (g *gate) forget(o *outbox) bool {
 	return true
 }
 
+// reserve makes room for a letter among those of all outboxes, one of which has so many bytes already, and tells whether
+// there is any. None may have more than what it leaves to all others, so that a few systems that take nothing do not use up
+// all of it. Where nothing waits, one letter may go beyond the bound by an eighth, and so may watches and ends of what is
+// watched.
+func (g *gate) reserve(i *letter, has int) bool {
+	most := min(int64(g.remote.cfg.ClientBytesMax), 1<<60)
+	if i.system || has == 0 {
+		most, has = most+most/8, 0
+	} else {
+		has += i.bytes
+	}
+	for {
+		now := g.bytes.Load()
+		if now+int64(i.bytes)+int64(has) > most {
+			return false
+		}
+		if g.bytes.CompareAndSwap(now, now+int64(i.bytes)) {
+			return true
+		}
+	}
+}
+
 // load is what waits, and for how many systems.
 func (g *gate) load() (bytes, systems int64) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	for _, o := range g.outboxes {
-		o.mu.Lock()
-		bytes += int64(o.bytes)
-		o.mu.Unlock()
-	}
-	return bytes, int64(len(g.outboxes))
+	return g.bytes.Load(), int64(len(g.outboxes))
 }
 
 // stop ends everything, and waits for it until ctx is done.

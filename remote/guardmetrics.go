@@ -44,6 +44,7 @@ type gateReason string
 const (
 	gateUnreachable gateReason = "unreachable"
 	gateFull        gateReason = "full"
+	gateCrowded     gateReason = "crowded" // by what waits for other systems
 	gateMessage     gateReason = "message" // it cannot be encoded, or is not for others
 	gateLarge       gateReason = "large"
 	gateSystems     gateReason = "systems" // too many

@@ -67,19 +67,19 @@ func (o *outbox) post(i *letter) (reason gateReason, again bool) {
 	case !i.system && o.bytes+i.bytes > o.gate.remote.cfg.ClientQueueBytesMax:
 		return gateFull, false
 	}
-	switch i.body.(type) {
-	case *actor.Watch:
-		if _, there := o.watches[i.watch]; there {
-			return "", false
-		}
-		if len(o.watches) >= watchKeysMax {
-			return gateFull, false
-		}
+	_, watched := o.watches[i.watch]
+	_, watch := i.body.(*actor.Watch)
+	_, unwatch := i.body.(*actor.Unwatch)
+	switch {
+	case watch && watched, unwatch && !watched:
+		return "", false
+	case watch && len(o.watches) >= watchKeysMax:
+		return gateFull, false
+	case !o.gate.reserve(i, o.bytes):
+		return gateCrowded, false
+	case watch:
 		o.watches[i.watch] = struct{}{}
-	case *actor.Unwatch:
-		if _, there := o.watches[i.watch]; !there {
-			return "", false
-		}
+	case unwatch:
 		delete(o.watches, i.watch)
 	}
 	o.queue = append(o.queue, i)
@@ -243,6 +243,7 @@ func (o *outbox) fail(reason gateReason) {
 		}
 	}
 	watches := o.watches
+	o.gate.bytes.Add(-int64(o.bytes))
 	o.queue, o.handed, o.bytes, o.flying, o.watches = nil, nil, 0, 0, map[watchKey]struct{}{}
 	o.mu.Unlock()
 	for _, i := range lost {

@@ -39,6 +39,60 @@ func TestAnOutboxIsBounded(t *testing.T) {
 	}
 }
 
+// Systems that ask much and read nothing would otherwise make this one hold a full queue each.
+func TestAllOutboxesTogetherAreBounded(t *testing.T) {
+	o := testOutbox(t, 100)
+	g := o.gate
+	g.remote.cfg.ClientBytesMax = 1000
+	fill := func(o *outbox) (bytes int) {
+		for {
+			switch reason, _ := o.post(testLetter(10)); reason {
+			case "":
+				bytes += 10
+			case gateFull, gateCrowded:
+				return bytes
+			default:
+				t.Fatalf("got %q", reason)
+			}
+		}
+	}
+	if got := fill(o); got != 100 {
+		t.Errorf("one alone has %d bytes, want all that it may have", got)
+	}
+	all, least, last := []*outbox{o}, 100, 100
+	for range 20 {
+		o := newOutbox(g, theirAddress)
+		last = fill(o)
+		least = min(least, last)
+		all = append(all, o)
+	}
+	if waits := g.bytes.Load(); waits > 1125 || least < 10 || last > 50 {
+		t.Errorf("%d bytes wait in all, at least %d for each, %d for the last", waits, least, last)
+	}
+	end := &letter{target: actor.NewPID(theirAddress, "a"), body: &actor.Terminated{}, bytes: 10, system: true}
+	if reason, _ := all[20].post(end); reason != "" {
+		t.Errorf("the end of a watched actor: %q", reason)
+	}
+	watch := &letter{
+		target: actor.NewPID(theirAddress, "a"), body: &actor.Watch{}, bytes: 1000, system: true, watch: watchKey{"w", "a"},
+	}
+	if reason, _ := all[20].post(watch); reason != gateCrowded || len(all[20].watches) > 0 {
+		t.Errorf("one watch too many: %q, and it is kept: %t", reason, len(all[20].watches) > 0)
+	}
+	for _, o := range all { // what leaves, and what is sent back, makes room
+		o.opened()
+		if i := o.next(); i != nil {
+			i.state.Store(letterTaken)
+			o.sends(true)
+			o.sends(false)
+		}
+		o.fail(gateUnreachable)
+	}
+	if waits := g.bytes.Load(); waits != 0 {
+		t.Errorf("%d bytes wait where nothing does", waits)
+	}
+}
+
 func TestProtoActorIsGivenAMegabyteAtATime(t *testing.T) {
 	o := testOutbox(t, 16<<20)
 	for range 10 {
