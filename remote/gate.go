@@ -29,6 +29,7 @@ type gate struct {
 
 	mu           sync.RWMutex
 	outboxes     map[string]*outbox        // guarded by mu; by the address
+	leaving      int                       // guarded by mu; how many of outboxes were told to leave
 	stopped      bool                      // guarded by mu
 	subscription *eventstream.Subscription // guarded by mu
 }
@@ -81,7 +82,7 @@ func (g *gate) outboxFor(address string) (*outbox, gateReason) {
 		return nil, gateStopped
 	case g.outboxes[address] != nil:
 		return g.outboxes[address], ""
-	case len(g.outboxes) >= g.remote.cfg.ConnectionsMax:
+	case len(g.outboxes)-g.leaving >= g.remote.cfg.ConnectionsMax && !g.dismiss():
 		return nil, gateSystems
 	}
 	o := newOutbox(g, address)
@@ -97,12 +98,57 @@ func (g *gate) forget(o *outbox) bool {
 	defer g.mu.Unlock()
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.leaving {
+		o.leaving = false
+		g.leaving--
+	}
 	if len(o.queue) > 0 || len(o.watches) > 0 {
 		return false
 	}
 	o.gone = true
 	delete(g.outboxes, o.address)
 	return true
+}
+
+// dismiss tells the outbox to leave that has had nothing to do for longest, and returns whether there is one. It keeps its
+// place until Proto.Actor knows of its end, so that an eighth more than ConnectionsMax may be there for a while. It is called
+// with mu held.
+func (g *gate) dismiss() bool {
+	if g.leaving >= max(1, g.remote.cfg.ConnectionsMax/8) {
+		return false
+	}
+	var longest *outbox
+	before := time.Now().Add(-idleTimeMin)
+	for _, o := range g.outboxes {
+		o.mu.Lock()
+		if !o.leaving && o.isIdle() && !o.used.After(before) {
+			longest, before = o, o.used
+		}
+		o.mu.Unlock()
+	}
+	if longest == nil {
+		return false
+	}
+	longest.leaving = true
+	g.leaving++
+	signal(longest.leave)
+	return true
+}
+
+// leaves tells whether an outbox that was told to leave has nothing to do still.
+func (g *gate) leaves(o *outbox) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.isIdle() {
+		return true
+	}
+	if o.leaving {
+		o.leaving = false
+		g.leaving--
+	}
+	return false
 }
 
 // reserve makes room for a letter among those of all outboxes, one of which has so many bytes already, and tells whether
@@ -248,4 +294,6 @@ const (
 	stuckTime = 5 * time.Second
 	// idleTime is after how long without messages a connection is closed.
 	idleTime = 5 * time.Minute
+	// idleTimeMin is after how long without messages a connection makes room for that to another system.
+	idleTimeMin = time.Second
 )

@@ -1,6 +1,9 @@
 package raftremote
 
 import (
+	"errors"
+	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -91,6 +94,60 @@ func TestAllOutboxesTogetherAreBounded(t *testing.T) {
 	if waits := g.bytes.Load(); waits != 0 {
 		t.Errorf("%d bytes wait where nothing does", waits)
 	}
+}
+
+func TestWhoHasHadNothingToDoForLongestMakesRoomForAnotherSystem(t *testing.T) {
+	g := testOutbox(t, 1000).gate
+	g.remote.cfg.ConnectionsMax = 3
+	put := func(address string, quiet time.Duration) *outbox {
+		o := newOutbox(g, address)
+		o.used = o.used.Add(-quiet)
+		g.outboxes[address] = o
+		return o
+	}
+	busy, longest, long := put("a:1", time.Hour), put("a:2", time.Minute), put("a:3", time.Second)
+	busy.post(testLetter(10))
+	if o, reason := g.outboxFor("127.0.0.1:1"); o == nil || len(longest.leave) != 1 || len(busy.leave)+len(long.leave) > 0 {
+		t.Fatalf("got %v, %q, and %d, %d and %d were told to leave, want the second", o, reason, len(busy.leave), len(longest.leave), len(long.leave))
+	}
+	if _, reason := g.outboxFor("127.0.0.1:2"); reason != gateSystems {
+		t.Errorf("got %q while as many are leaving as may do so at a time", reason)
+	}
+	longest.post(testLetter(10)) // it is needed again
+	if g.forget(longest) {
+		t.Fatal("what waits was forgotten")
+	}
+	if o, reason := g.outboxFor("127.0.0.1:2"); o == nil || len(long.leave) != 1 {
+		t.Errorf("got %v, %q, and that the next one was told to leave is %t", o, reason, len(long.leave) == 1)
+	}
+}
+
+func TestAnOutboxThatMakesRoomEndsItsConnection(t *testing.T) {
+	g := testOutbox(t, 1000).gate
+	g.remote.cfg.ConnectionsMax = 1
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	first, _ := g.outboxFor(l.Addr().String())
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	eventually(t, "it is connected", func() bool { first.mu.Lock(); defer first.mu.Unlock(); return first.conn != nil })
+	first.mu.Lock()
+	first.used = first.used.Add(-time.Minute)
+	first.mu.Unlock()
+	if o, reason := g.outboxFor("127.0.0.1:1"); o == nil {
+		t.Fatalf("got %q", reason)
+	}
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the connection has not ended: %v", err)
+	}
+	eventually(t, "it is gone", func() bool { return g.outbox(first.address) == nil })
 }
 
 func TestProtoActorIsGivenAMegabyteAtATime(t *testing.T) {
