@@ -42,7 +42,8 @@ type Config struct {
 	ClientBytesMax int
 	// CommandBytesMax is the largest command of any group. Default 1 MiB.
 	CommandBytesMax int
-	// ConnectionsMax bounds how many connections are accepted at a time, and to how many systems users can send: where
+	// ConnectionsMax bounds how many connections are accepted at a time, beside a quarter as many whose handshakes are under
+	// way, and to how many systems users can send: where
 	// one has had nothing to do for a second, it makes room for another. Default 1,024.
 	ConnectionsMax int
 	// PeerTimeout is after how much silence a system counts as unreachable. Default 1 s.
