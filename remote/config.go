@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"time"
@@ -36,10 +37,14 @@ type Config struct {
 	PeerQueueBytesMax int
 	// ClientQueueBytesMax bounds what waits for one other system of what users send. Default 8 MiB.
 	ClientQueueBytesMax int
+	// ClientBytesMax bounds what waits for all other systems of what users send. What waits for one is no more than what is
+	// left then for the others, but for one message. Default eight times ClientQueueBytesMax.
+	ClientBytesMax int
 	// CommandBytesMax is the largest command of any group. Default 1 MiB.
 	CommandBytesMax int
-	// ConnectionsMax bounds how many connections are accepted at a time, and to how many systems users can send. Default
-	// 1,024.
+	// ConnectionsMax bounds how many connections are accepted at a time, beside a quarter as many whose handshakes are under
+	// way, and to how many systems users can send: where
+	// one has had nothing to do for a second, it makes room for another. Default 1,024.
 	ConnectionsMax int
 	// PeerTimeout is after how much silence a system counts as unreachable. Default 1 s.
 	PeerTimeout time.Duration
@@ -63,6 +68,7 @@ type TLS struct {
 const (
 	defaultPeerQueueBytesMax   = 16 << 20
 	defaultClientQueueBytesMax = 8 << 20
+	defaultClientQueues        = 8
 	defaultCommandBytesMax     = 1 << 20
 	defaultConnectionsMax      = 1024
 	defaultPeerTimeout         = time.Second
@@ -81,6 +87,7 @@ func (c Config) Validate() error {
 	}{
 		{"PeerQueueBytesMax", int64(c.PeerQueueBytesMax)},
 		{"ClientQueueBytesMax", int64(c.ClientQueueBytesMax)},
+		{"ClientBytesMax", int64(c.ClientBytesMax)},
 		{"CommandBytesMax", int64(c.CommandBytesMax)},
 		{"ConnectionsMax", int64(c.ConnectionsMax)},
 		{"PeerTimeout", int64(c.PeerTimeout)},
@@ -142,6 +149,7 @@ func (c Config) validateTrust() error {
 func (c Config) withDefaults() Config {
 	c.PeerQueueBytesMax = orDefault(c.PeerQueueBytesMax, defaultPeerQueueBytesMax)
 	c.ClientQueueBytesMax = orDefault(c.ClientQueueBytesMax, defaultClientQueueBytesMax)
+	c.ClientBytesMax = orDefault(c.ClientBytesMax, defaultClientQueues*min(c.ClientQueueBytesMax, math.MaxInt/defaultClientQueues))
 	c.CommandBytesMax = orDefault(c.CommandBytesMax, defaultCommandBytesMax)
 	c.ConnectionsMax = orDefault(c.ConnectionsMax, defaultConnectionsMax)
 	c.PeerTimeout = orDefault(c.PeerTimeout, defaultPeerTimeout)

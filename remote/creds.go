@@ -57,7 +57,7 @@ func newGuardedCredentials(material *TLS, accepted *connections, refused func(re
 
 // ServerHandshake implements [credentials.TransportCredentials]. gRPC closes the connection after an error.
 func (g *guardedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	tracked, err := g.accepted.add(raw)
+	tracked, err := g.accepted.begin(raw)
 	if err != nil {
 		g.refused(reasonConnections)
 		raw.Close()
@@ -68,8 +68,15 @@ func (g *guardedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credential
 	if err == nil {
 		auth, err = inform(auth, tracked)
 	}
+	reason := reasonHandshake
+	if err == nil {
+		reason, err = reasonConnections, g.accepted.establish(tracked)
+	}
 	if err != nil {
-		g.refused(reasonHandshake)
+		if tracked.displaced.Load() {
+			reason = reasonHandshakes
+		}
+		g.refused(reason)
 		tracked.Close()
 		return nil, nil, err
 	}
@@ -124,14 +131,16 @@ func (g *guardedCredentials) OverrideServerName(string) error {
 	return errors.New("raftremote: a server's name is that of its address")
 }
 
-// connections are open ones, so that they can be closed. It is safe for concurrent use.
+// connections are open ones, so that they can be closed. Those whose handshake is under way have a bound of their own: who
+// has no certificate takes the place of nobody who has one. It is safe for concurrent use.
 type connections struct {
 	limit int // none if zero
 	// unused is told of a connection that was closed without a call. Nil: nobody is.
 	unused func()
 
 	mu     sync.Mutex
-	open   map[*trackedConn]struct{} // guarded by mu
+	open   map[*trackedConn]struct{} // guarded by mu; their handshake is over
+	begun  handshakes                // guarded by mu
 	closed bool                      // guarded by mu; no more are taken
 }
 
@@ -139,19 +148,67 @@ func newConnections(limit int) *connections {
 	return &connections{limit: limit, open: map[*trackedConn]struct{}{}}
 }
 
-// add takes a connection in. After an error it is still the caller's.
+var errStopping = errors.New("raftremote: this system is being stopped")
+
+// add takes a connection in that needs no handshake. After an error it is still the caller's.
 func (c *connections) add(raw net.Conn) (*trackedConn, error) {
-	tracked := &trackedConn{meteredConn: newMeteredConn(raw), set: c, gone: make(chan struct{})}
+	tracked := &trackedConn{meteredConn: newMeteredConn(raw), set: c, gone: make(chan struct{}), at: sinceStart()}
+	return tracked, c.establish(tracked)
+}
+
+// begin takes a connection in whose handshake follows. Where there are too many of those, one of them is closed for it.
+// After an error it is still the caller's.
+func (c *connections) begin(raw net.Conn) (*trackedConn, error) {
+	tracked := &trackedConn{meteredConn: newMeteredConn(raw), set: c, gone: make(chan struct{}), at: sinceStart()}
+	displaced, err := c.beginLocked(tracked)
+	if displaced != nil {
+		displaced.displaced.Store(true)
+		displaced.Close()
+	}
+	return tracked, err
+}
+
+func (c *connections) beginLocked(t *trackedConn) (displaced *trackedConn, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
-		return nil, errors.New("raftremote: this system is being stopped")
+	if err := c.hasRoom(); err != nil {
+		return nil, err
 	}
-	if c.limit > 0 && len(c.open) >= c.limit {
-		return nil, fmt.Errorf("raftremote: there are %d connections already, which is ConnectionsMax", len(c.open))
+	if c.limit > 0 && c.begun.count >= c.handshakesMax() {
+		displaced = c.begun.takeOldest()
 	}
-	c.open[tracked] = struct{}{}
-	return tracked, nil
+	c.begun.add(t)
+	return displaced, nil
+}
+
+// handshakesMax is how many handshakes may be under way.
+func (c *connections) handshakesMax() int { return max(handshakesMin, c.limit/4) }
+
+// establish takes note that a handshake is over. After an error the connection is the caller's still.
+func (c *connections) establish(t *trackedConn) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begun.remove(t)
+	if err := c.hasRoom(); err != nil {
+		return err
+	}
+	if t.displaced.Load() {
+		return errDisplaced
+	}
+	c.open[t] = struct{}{}
+	return nil
+}
+
+// hasRoom says why there is no room for one more. It is called with mu held.
+func (c *connections) hasRoom() error {
+	switch {
+	case c.closed:
+		return errStopping
+	case c.limit > 0 && len(c.open) >= c.limit:
+		return fmt.Errorf("raftremote: there are %d connections already, which is ConnectionsMax", len(c.open))
+	default:
+		return nil
+	}
 }
 
 // close ends all connections, and lets no new ones in.
@@ -160,13 +217,16 @@ func (c *connections) close() {
 	c.closed = true
 	open := c.open
 	c.open = map[*trackedConn]struct{}{}
+	for t := c.begun.takeOldest(); t != nil; t = c.begun.takeOldest() {
+		open[t] = struct{}{}
+	}
 	c.mu.Unlock()
 	for tracked := range open {
 		tracked.Close()
 	}
 }
 
-// count is how many are open.
+// count is how many are open, but for those whose handshake is under way.
 func (c *connections) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -179,6 +239,9 @@ type trackedConn struct {
 	set  *connections
 	once sync.Once
 	used atomic.Bool // for a call
+	// displaced: it was closed during its handshake, to make room for another one.
+	displaced atomic.Bool
+	at        int64 // when it came, by the clock of sinceStart
 	// gone is closed with the connection.
 	gone chan struct{}
 	err  error // of Close; written before gone is closed
@@ -189,6 +252,7 @@ func (t *trackedConn) Close() error {
 	t.once.Do(func() {
 		t.set.mu.Lock()
 		delete(t.set.open, t)
+		t.set.begun.remove(t)
 		stopping := t.set.closed
 		t.set.mu.Unlock()
 		if t.set.unused != nil && !stopping && !t.used.Load() {

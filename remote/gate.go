@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -24,9 +25,11 @@ type gate struct {
 	cancel context.CancelFunc
 	owners sync.WaitGroup // of the outboxes' goroutines
 	lost   outlet         // of addresses that were lost
+	bytes  atomic.Int64   // what waits in all outboxes
 
 	mu           sync.RWMutex
 	outboxes     map[string]*outbox        // guarded by mu; by the address
+	leaving      int                       // guarded by mu; how many of outboxes were told to leave
 	stopped      bool                      // guarded by mu
 	subscription *eventstream.Subscription // guarded by mu
 }
@@ -79,7 +82,7 @@ func (g *gate) outboxFor(address string) (*outbox, gateReason) {
 		return nil, gateStopped
 	case g.outboxes[address] != nil:
 		return g.outboxes[address], ""
-	case len(g.outboxes) >= g.remote.cfg.ConnectionsMax:
+	case len(g.outboxes)-g.leaving >= g.remote.cfg.ConnectionsMax && !g.dismiss():
 		return nil, gateSystems
 	}
 	o := newOutbox(g, address)
@@ -95,6 +98,10 @@ func (g *gate) forget(o *outbox) bool {
 	defer g.mu.Unlock()
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.leaving {
+		o.leaving = false
+		g.leaving--
+	}
 	if len(o.queue) > 0 || len(o.watches) > 0 {
 		return false
 	}
@@ -103,16 +110,74 @@ func (g *gate) forget(o *outbox) bool {
 	return true
 }
 
+// dismiss tells the outbox to leave that has had nothing to do for longest, and returns whether there is one. It keeps its
+// place until Proto.Actor knows of its end, so that an eighth more than ConnectionsMax may be there for a while. It is called
+// with mu held.
+func (g *gate) dismiss() bool {
+	if g.leaving >= max(1, g.remote.cfg.ConnectionsMax/8) {
+		return false
+	}
+	var longest *outbox
+	before := time.Now().Add(-idleTimeMin)
+	for _, o := range g.outboxes {
+		o.mu.Lock()
+		if !o.leaving && o.isIdle() && !o.used.After(before) {
+			longest, before = o, o.used
+		}
+		o.mu.Unlock()
+	}
+	if longest == nil {
+		return false
+	}
+	longest.leaving = true
+	g.leaving++
+	signal(longest.leave)
+	return true
+}
+
+// leaves tells whether an outbox that was told to leave has nothing to do still.
+func (g *gate) leaves(o *outbox) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.isIdle() {
+		return true
+	}
+	if o.leaving {
+		o.leaving = false
+		g.leaving--
+	}
+	return false
+}
+
+// reserve makes room for a letter among those of all outboxes, one of which has so many bytes already, and tells whether
+// there is any. None may have more than what it leaves to all others, so that a few systems that take nothing do not use up
+// all of it. Where nothing waits, one letter may go beyond the bound by an eighth, and so may watches and ends of what is
+// watched.
+func (g *gate) reserve(i *letter, has int) bool {
+	most := min(int64(g.remote.cfg.ClientBytesMax), 1<<60)
+	if i.system || has == 0 {
+		most, has = most+most/8, 0
+	} else {
+		has += i.bytes
+	}
+	for {
+		now := g.bytes.Load()
+		if now+int64(i.bytes)+int64(has) > most {
+			return false
+		}
+		if g.bytes.CompareAndSwap(now, now+int64(i.bytes)) {
+			return true
+		}
+	}
+}
+
 // load is what waits, and for how many systems.
 func (g *gate) load() (bytes, systems int64) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	for _, o := range g.outboxes {
-		o.mu.Lock()
-		bytes += int64(o.bytes)
-		o.mu.Unlock()
-	}
-	return bytes, int64(len(g.outboxes))
+	return g.bytes.Load(), int64(len(g.outboxes))
 }
 
 // stop ends everything, and waits for it until ctx is done.
@@ -229,4 +294,6 @@ const (
 	stuckTime = 5 * time.Second
 	// idleTime is after how long without messages a connection is closed.
 	idleTime = 5 * time.Minute
+	// idleTimeMin is after how long without messages a connection makes room for that to another system.
+	idleTimeMin = time.Second
 )

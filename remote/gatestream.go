@@ -66,8 +66,10 @@ func (o *outbox) sends(begin bool) {
 func (o *outbox) release() {
 	left := 0
 	for left < len(o.handed) && o.handed[left].state.Load() == letterTaken {
-		o.bytes -= o.handed[left].bytes
-		o.flying -= o.handed[left].bytes
+		bytes := o.handed[left].bytes
+		o.bytes -= bytes
+		o.flying -= bytes
+		o.gate.bytes.Add(-int64(bytes))
 		left++
 	}
 	clear(o.handed[:left])

@@ -17,6 +17,7 @@ type refusalReason string
 const (
 	reasonConnections refusalReason = "connections" // too many
 	reasonHandshake   refusalReason = "handshake"   // no certificate, or none that is believed
+	reasonHandshakes  refusalReason = "handshakes"  // too many under way at once
 	reasonMethod      refusalReason = "method"      // no service that there is
 	reasonHello       refusalReason = "hello"       // the first message is no connect request, or there is another one
 	reasonSilent      refusalReason = "silent"      // nothing that HTTP/2 knows, or no hello within the time for it
@@ -44,6 +45,7 @@ type gateReason string
 const (
 	gateUnreachable gateReason = "unreachable"
 	gateFull        gateReason = "full"
+	gateCrowded     gateReason = "crowded" // by what waits for other systems
 	gateMessage     gateReason = "message" // it cannot be encoded, or is not for others
 	gateLarge       gateReason = "large"
 	gateSystems     gateReason = "systems" // too many

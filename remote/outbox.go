@@ -19,6 +19,8 @@ type outbox struct {
 	address string
 	wake    chan struct{} // a token: there is something to do
 	ended   chan struct{} // a token: Proto.Actor says that its connection has ended
+	leave   chan struct{} // a token: another system needs the room, if there is nothing to do here
+	leaving bool          // guarded by mu of the gate; it was told to leave
 
 	mu      sync.Mutex
 	queue   []*letter             // guarded by mu; not handed to Proto.Actor
@@ -49,7 +51,8 @@ const (
 func newOutbox(g *gate, address string) *outbox {
 	return &outbox{
 		gate: g, address: address,
-		wake: make(chan struct{}, 1), ended: make(chan struct{}, 1), watches: map[watchKey]struct{}{},
+		wake: make(chan struct{}, 1), ended: make(chan struct{}, 1), leave: make(chan struct{}, 1),
+		watches: map[watchKey]struct{}{}, used: time.Now(),
 	}
 }
 
@@ -67,19 +70,19 @@ func (o *outbox) post(i *letter) (reason gateReason, again bool) {
 	case !i.system && o.bytes+i.bytes > o.gate.remote.cfg.ClientQueueBytesMax:
 		return gateFull, false
 	}
-	switch i.body.(type) {
-	case *actor.Watch:
-		if _, there := o.watches[i.watch]; there {
-			return "", false
-		}
-		if len(o.watches) >= watchKeysMax {
-			return gateFull, false
-		}
+	_, watched := o.watches[i.watch]
+	_, watch := i.body.(*actor.Watch)
+	_, unwatch := i.body.(*actor.Unwatch)
+	switch {
+	case watch && watched, unwatch && !watched:
+		return "", false
+	case watch && len(o.watches) >= watchKeysMax:
+		return gateFull, false
+	case !o.gate.reserve(i, o.bytes):
+		return gateCrowded, false
+	case watch:
 		o.watches[i.watch] = struct{}{}
-	case *actor.Unwatch:
-		if _, there := o.watches[i.watch]; !there {
-			return "", false
-		}
+	case unwatch:
 		delete(o.watches, i.watch)
 	}
 	o.queue = append(o.queue, i)
@@ -123,6 +126,7 @@ func (o *outbox) run() {
 // serve sends by a connection for as long as that lasts.
 func (o *outbox) serve(conn *trackedConn) {
 	drain(o.ended)
+	drain(o.leave)
 	o.mu.Lock()
 	o.conn, o.open, o.sending, o.used = conn, false, false, time.Now()
 	o.mu.Unlock()
@@ -170,6 +174,10 @@ func (o *outbox) pump(conn *trackedConn) (used bool, err error) {
 			return used, errLost
 		case <-o.gate.ctx.Done():
 			return used, errLost
+		case <-o.leave:
+			if o.gate.leaves(o) {
+				return used, nil
+			}
 		case now := <-check.C:
 			if idle, stuck := o.check(now, time.Duration(sinceStart()-conn.wroteAt.Load())); stuck {
 				return used, errNoProgress
@@ -228,8 +236,11 @@ func (o *outbox) check(now time.Time, quiet time.Duration) (idle, stuck bool) {
 	if len(o.handed) > 0 {
 		return false, since > stuckTime && quiet > stuckTime
 	}
-	return since > idleTime && len(o.watches) == 0 && len(o.queue) == 0, false
+	return since > idleTime && o.isIdle(), false
 }
+
+// isIdle tells whether there is nothing to do. It is called with mu held.
+func (o *outbox) isIdle() bool { return len(o.queue)+len(o.handed)+len(o.watches) == 0 }
 
 // fail sends everything back that has certainly not left, says that all watched actors there are gone, and does so at once
 // with what comes, until up is called.
@@ -243,6 +254,7 @@ func (o *outbox) fail(reason gateReason) {
 		}
 	}
 	watches := o.watches
+	o.gate.bytes.Add(-int64(o.bytes))
 	o.queue, o.handed, o.bytes, o.flying, o.watches = nil, nil, 0, 0, map[watchKey]struct{}{}
 	o.mu.Unlock()
 	for _, i := range lost {
