@@ -32,6 +32,7 @@ func (*sendingEnded) IgnoreDeadLetterLogging()   {}
 func (*receivingEnded) IgnoreDeadLetterLogging() {}
 func (*snapshotEnded) IgnoreDeadLetterLogging()  {}
 func (peerUnreachable) IgnoreDeadLetterLogging() {}
+func (removalFound) IgnoreDeadLetterLogging()    {}
 func (tickPassed) IgnoreDeadLetterLogging()      {}
 func (releaseWanted) IgnoreDeadLetterLogging()   {}
 func (transferTick) IgnoreDeadLetterLogging()    {}

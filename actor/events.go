@@ -78,6 +78,14 @@ type Disowned struct {
 	Member, By ID
 }
 
+// Removed is published when a member learns that the group has removed it, which is committed: the group goes on without
+// it, and nothing more comes of it. Stop it, or have it added again. One that was down at that moment learns of it soon
+// after its next start, if the leader can be reached, and is told so after every start.
+type Removed struct {
+	Group  string
+	Member ID
+}
+
 // EventsDropped is published when a handler of events has been slow: as many of this member's have been
 // dropped, so that what waited for it stayed bounded. [Failed] is never dropped.
 type EventsDropped struct {

@@ -72,7 +72,7 @@ func newFixtureIn(tb testing.TB, system *actor.ActorSystem, members ...ID) *fixt
 	}
 	f.system.EventStream.Subscribe(func(event any) {
 		switch event.(type) {
-		case *LeaderChanged, *MembershipChanged, *SnapshotSaved, *SnapshotRestored, *Failed, *Disowned, *DiskStalled, *DiskRecovered:
+		case *LeaderChanged, *MembershipChanged, *SnapshotSaved, *SnapshotRestored, *Failed, *Disowned, *Removed, *DiskStalled, *DiskRecovered:
 			f.events = append(f.events, event)
 		}
 	})

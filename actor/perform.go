@@ -91,6 +91,7 @@ func (r *raftActor) membershipChanged(a *node.MembershipChanged) {
 		Group: r.cfg.Group, Member: r.cfg.ID,
 		Configuration: a.Configuration, Index: a.Index, Committed: a.Committed,
 	})
+	r.noteMembership(a.Committed)
 }
 
 // accepted has the applier expect what was appended.

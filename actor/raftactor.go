@@ -59,6 +59,7 @@ type raftActor struct {
 	lost     lostPeers
 	// unreached are the members that the transport does not reach, and that have not been heard from since.
 	unreached []ID
+	removal   removal
 	work      *work
 	snapshots snapshotTransfers
 	// names are drawn for new sessions.
@@ -156,6 +157,7 @@ func (r *raftActor) start(ctx actor.Context) {
 	}
 	r.link = link
 	r.link.Configure(r.node.Configuration())
+	r.noteMembership(false)
 	r.applier = r.spawnChild("applier", func() actor.Actor { return newApplier(r) })
 	r.reader = r.spawnChild("reader", func() actor.Actor { return &reader{r.storage, r.self} })
 	r.work = newWork()

@@ -106,7 +106,7 @@ func classify(message any) (lane mailbox.Lane, bytes int) {
 	case *PeerEnvelope:
 		return mailbox.Peer, envelopeBytes(m)
 	case tickPassed, releaseWanted, peerUnreachable, *syncDone, *childFailed, *machineApplied, *machineRestored, *snapshotEnded, *entriesFetched, *logWanted,
-		*sendingEnded, *receivingEnded:
+		*sendingEnded, *receivingEnded, removalFound:
 		return mailbox.Control, 0
 	case *call:
 		return mailbox.Request, requestBytesMin + len(m.payload)
@@ -222,6 +222,10 @@ func (r *raftActor) control(message any) {
 		r.sendingEnded(m)
 	case *receivingEnded:
 		r.receivingEnded(m)
+	case removalFound:
+		if r.node.Leader() == node.None { // else it has been added again
+			r.removed(m.by)
+		}
 	}
 }
 
@@ -259,6 +263,7 @@ func (r *raftActor) pass(elapsed int64) {
 		r.work.add(letGo{})
 	}
 	r.snapshots.tick(r)
+	r.inquire(elapsed)
 	r.feed.pass(r.clock, r.cfg.ticks(probeInterval))
 	r.publishSlowStatus(elapsed)
 	r.overload.tick(r.vitals.overloaded.Load())
