@@ -63,10 +63,14 @@ func (r *room) command(ctx context.Context, text string) {
 		if c.name != name {
 			continue
 		}
+		if argument == "" && c.argument != "" && !strings.HasPrefix(c.argument, "[") {
+			r.screen.notice("/%s takes %s; /help says more", name, c.argument)
+			return
+		}
 		run := func() {
 			switch err := c.run(r, ctx, argument); {
 			case err != nil:
-				r.screen.notice("/%s: %v", name, err)
+				r.screen.notice("/%s: %s", name, plainly(err))
 			case c.slow:
 				r.screen.notice("/%s %s: done", name, argument)
 			}
@@ -87,6 +91,20 @@ func (r *room) command(ctx context.Context, text string) {
 		return
 	}
 	r.screen.notice("there is no command /%s; /help names them", name)
+}
+
+// plainly is what to tell a person of an error.
+func plainly(err error) string {
+	var rejected *raft.RejectedError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && errors.Is(err, raft.ErrUnknown):
+		return "it is not done yet, and may still be; /members tells. It takes a majority of those who vote"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "it was given up: no leader could be reached, which takes a majority of those who vote; try again"
+	case errors.As(err, &rejected):
+		return strings.TrimPrefix(rejected.Detail, "node: ")
+	}
+	return err.Error()
 }
 
 // help names the commands.
@@ -209,6 +227,9 @@ func (r *room) add(ctx context.Context, argument string) error {
 	if err != nil {
 		return err
 	}
+	if other := r.memberAt(ctx, m.Address); other != 0 && other != m.ID {
+		return fmt.Errorf("%s is the address of member %d", m.Address, other)
+	}
 	change, cancel := context.WithTimeout(ctx, changeTime)
 	defer cancel()
 	if err := r.client.AddMember(change, m.ID, m.Address); err != nil {
@@ -245,7 +266,7 @@ func (r *room) promoteWhenReady(ctx context.Context, id raft.ID) error {
 			return fmt.Errorf("member %d does not vote yet; have another member say /promote %d", id, id)
 		}
 		if errors.Is(err, raft.ErrRefused) && !r.isMember(ctx, id) {
-			return err
+			return fmt.Errorf("there is no member %d (any more)", id)
 		}
 		select {
 		case <-pause.C:
@@ -266,6 +287,20 @@ func (r *room) isMember(ctx context.Context, id raft.ID) bool {
 		}
 	}
 	return false
+}
+
+// memberAt is the member that has an address, as far as this one knows, or zero.
+func (r *room) memberAt(ctx context.Context, address string) raft.ID {
+	s, err := r.client.Status(ctx, r.pid)
+	if err != nil {
+		return 0 // not known
+	}
+	for _, m := range s.Members {
+		if m.Address == address {
+			return raft.ID(m.Id)
+		}
+	}
+	return 0
 }
 
 // remove removes a member.

@@ -47,16 +47,15 @@ The second makes certificates to try TLS, to be used with -cert, -key and -ca in
 // parse reads the flags. What is wrong with them is one line. Help goes to stdout.
 func parse(args []string, stdout io.Writer) (options, error) {
 	var (
-		o            options
-		id           uint64
-		peers, level string
-		join         bool
-		flags        = flag.NewFlagSet("chat", flag.ContinueOnError)
-		show         = func() { fmt.Fprint(stdout, usage); flags.SetOutput(stdout); flags.PrintDefaults() }
+		o                options
+		id, peers, level string
+		join             bool
+		flags            = flag.NewFlagSet("chat", flag.ContinueOnError)
+		show             = func() { fmt.Fprint(stdout, usage); flags.SetOutput(stdout); flags.PrintDefaults() }
 	)
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
-	flags.Uint64Var(&id, "id", 0, "the number of this member, from 1 up")
+	flags.StringVar(&id, "id", "", "the `number` of this member, from 1 up")
 	flags.StringVar(&o.listen, "listen", "", "where to listen: `HOST:PORT`")
 	flags.StringVar(&o.advertise, "advertise", "",
 		"the `HOST:PORT` under which the others reach this one (default: as in -peers, or -listen)")
@@ -82,7 +81,13 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("%q is no flag; -help names them", flags.Arg(0))
 	}
-	o.id, o.level = raft.ID(id), hclog.LevelFromString(level)
+	if id != "" {
+		var err error
+		if o.id, err = parseID(id); err != nil {
+			return o, fmt.Errorf("-id: %w", err)
+		}
+	}
+	o.level = hclog.LevelFromString(level)
 	if o.level == hclog.NoLevel {
 		return o, fmt.Errorf("-log is %q: it must be off, error, warn, info, debug or trace", level)
 	}
@@ -157,6 +162,8 @@ func (o *options) check() error {
 		return errors.New("-insecure excludes -cert, -key and -ca")
 	case secure && (o.cert == "" || o.key == "" || o.ca == ""):
 		return errors.New("-cert, -key and -ca belong together")
+	case o.cluster == "":
+		return errors.New("-cluster is empty: it is the name of the cluster, the same for all members")
 	case o.snapshotLines < 1:
 		return fmt.Errorf("-snapshot is %d: it must be at least 1", o.snapshotLines)
 	}
@@ -193,7 +200,7 @@ func checkAddress(address string) error {
 
 // parsePeers reads ID=HOST:PORT,...
 func parsePeers(text string) (members []raft.Member, err error) {
-	seen := map[raft.ID]bool{}
+	seen, at := map[raft.ID]bool{}, map[string]raft.ID{}
 	for _, part := range strings.Split(text, ",") {
 		m, err := parsePeer(part)
 		if err != nil {
@@ -202,7 +209,10 @@ func parsePeers(text string) (members []raft.Member, err error) {
 		if seen[m.ID] {
 			return nil, fmt.Errorf("member %d is named twice", m.ID)
 		}
-		seen[m.ID] = true
+		if other := at[m.Address]; other != 0 {
+			return nil, fmt.Errorf("members %d and %d are both at %s: each has an address of its own", other, m.ID, m.Address)
+		}
+		seen[m.ID], at[m.Address] = true, m.ID
 		members = append(members, m)
 	}
 	return members, nil

@@ -24,6 +24,7 @@ type guests struct {
 	// members are those of the newest committed configuration, or founders before there is one. Guarded by mu.
 	members map[raft.ID]guest
 	known   bool            // a committed configuration is known; guarded by mu
+	removed bool            // the room has removed this member; guarded by mu
 	leader  raft.ID         // guarded by mu
 	away    map[string]bool // addresses that cannot be reached, of members and of those to come; guarded by mu
 }
@@ -54,6 +55,8 @@ func (g *guests) note(event any, over context.CancelCauseFunc) {
 		if e.Committed {
 			g.changed(e)
 		}
+	case *raft.Removed:
+		g.left()
 	case raftremote.PeerReachable:
 		g.reachable(e.Address, true)
 	case raftremote.PeerUnreachable:
@@ -119,13 +122,30 @@ func (g *guests) changed(e *raft.MembershipChanged) {
 			continue
 		}
 		delete(g.away, g.members[id].address)
-		if id == g.self {
-			g.screen.notice("this member, %d, has been removed from the room; Ctrl-C leaves", id)
-		} else {
+		if id != g.self { // of itself it says so when it is certain
 			g.screen.notice("member %d goes: it has been removed", id)
 		}
 	}
+	if _, in := now[g.self]; in && g.removed {
+		g.removed = false
+		g.screen.notice("this member, %d, is in the room again", g.self)
+	}
 	g.members, g.known = now, true
+}
+
+// left takes note that the room has removed this member.
+func (g *guests) left() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.removed = true
+	g.screen.notice("this member, %d, has been removed from the room: nothing is heard or said here any more. Ctrl-C leaves; "+
+		"to come back, have another member say /add %d=%s", g.self, g.self, g.address)
+}
+
+func (g *guests) isRemoved() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.removed
 }
 
 // reachable takes note of whether the system at an address can be reached, which may be known before there is a member.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -22,6 +23,10 @@ func listenOn(system *actor.ActorSystem, o options, store uint64, logger hclog.L
 		}
 	}
 	remote, err := raftremote.Start(system, cfg)
+	if errors.As(err, new(*raftremote.StartError)) {
+		return nil, fmt.Errorf("-listen is %s: it must be an address of this machine, with a port at which no other program "+
+			"listens: %w", o.listen, err)
+	}
 	if err != nil {
 		return nil, err
 	}

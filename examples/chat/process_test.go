@@ -145,6 +145,49 @@ func TestALostDirectory(t *testing.T) {
 	c.settle(all...)
 }
 
+// A member that was removed while it was down hears of it when it is back, and takes no more lines; the others can have it
+// back.
+func TestAMemberThatWasRemovedWhileItWasDown(t *testing.T) {
+	c := newTown(t, 1, 2, 3)
+	all := c.startAll(1, 2, 3)
+	allHear(all[2], all...)
+	all[2].kill()
+	all[0].write("/remove 3")
+	all[0].notices.awaitLine(t, "/remove 3: done")
+	allHear(all[0], all[:2]...)
+
+	all[2] = c.start(3)
+	all[2].notices.awaitLine(t, "this member, 3, has been removed from the room")
+	all[2].write("to nobody")
+	all[2].notices.awaitLine(t, `this has not been said: "to nobody"`)
+	all[0].write("/add 3=" + c.at(3))
+	all[2].notices.awaitLine(t, "this member, 3, is in the room again")
+	all[0].notices.awaitLine(t, "/add 3="+c.at(3)+": done")
+	c.settle(all...)
+}
+
+// What a command is refused for is said plainly.
+func TestCommandsThatCannotBe(t *testing.T) {
+	c := newTown(t, 1)
+	p := c.start(1)
+	allHear(p, p)
+	for typed, says := range map[string]string{
+		"/transfer 9":        "/transfer: transferring leadership to 9: it is not a voter",
+		"/add":               "/add takes ID=HOST:PORT",
+		"/add 2=" + c.at(1):  c.at(1) + " is the address of member 1",
+		"/add 1=127.0.0.1:1": "it is a member already",
+		"/promote 9":         "there is no member 9",
+		"/remove 9":          "there is no member 9",
+		"/remove x":          `"x" is not the number of a member`,
+		"/nonsense":          "there is no command /nonsense",
+		"/history none":      `"none" is not how many lines to show`,
+	} {
+		p.write(typed)
+		p.notices.awaitLine(t, says)
+	}
+	c.judge(p)
+}
+
 // A process of another cluster is not let in, and both sides say why.
 func TestAProcessOfAnotherCluster(t *testing.T) {
 	c := newTown(t, 1)
@@ -290,7 +333,7 @@ func TestWhatCannotBeUsedIsSaidInOneLine(t *testing.T) {
 		code int
 		says string
 	}{
-		"a busy port":           {append(join, "-listen", busy.Addr().String()), exitFailed, "address already in use"},
+		"a busy port":           {append(join, "-listen", busy.Addr().String()), exitFailed, "no other program listens"},
 		"a directory in use":    {append(c.arguments(1), "-listen", freePort(t), "-advertise", c.at(1)), exitFailed, "another process is using"},
 		"a directory of a file": {append(join, "-dir", file), exitUsage, "a directory is wanted"},
 		"no certificates": {

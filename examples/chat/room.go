@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -103,6 +105,9 @@ func openStore(o options, logger hclog.Logger) (*persist.Store, error) {
 		return nil, fmt.Errorf("another process is using %s; is member %d running already?", own, o.id)
 	case errors.Is(err, persist.ErrOtherCluster):
 		return nil, wrongFlag{err}
+	case errors.Is(err, syscall.ENOSPC):
+		return nil, fmt.Errorf("-dir is %q: there is no room left on its disk, of which a member takes %d MB to begin with: %w",
+			o.dir, 2*segmentBytes>>20, err)
 	case errors.As(err, &path):
 		return nil, wrongFlag{fmt.Errorf("-dir is %q: a directory is wanted that can be written to: %w", o.dir, err)}
 	}
@@ -140,7 +145,11 @@ func (r *room) stay(outer context.Context, input lineSource) (err error) {
 	defer over(nil)
 	r.over = over
 	events := r.system.EventStream.Subscribe(func(event any) { r.guests.note(event, over) })
-	defer func() { err = errors.Join(err, r.close()) }()
+	defer func() {
+		if closed := r.close(); closed != nil && (err == nil || !strings.Contains(err.Error(), closed.Error())) {
+			err = errors.Join(err, closed)
+		}
+	}()
 	if err := r.spawn(); err != nil {
 		return err
 	}
@@ -193,7 +202,10 @@ func (r *room) typed(ctx context.Context, text string) {
 	switch {
 	case isCommand:
 		r.command(ctx, text)
-	case text != "":
+	case strings.TrimSpace(text) == "":
+	case r.guests.isRemoved():
+		r.screen.notice("this has not been said: %q: this member is in the room no more", text)
+	default:
 		select {
 		case r.said <- text:
 		case <-ctx.Done():
@@ -215,15 +227,23 @@ func (r *room) speak(ctx context.Context) {
 		case err == nil:
 			last = result.Index
 		case errors.Is(err, raft.ErrUnknown):
-			r.screen.notice("whether this has been said is not known: %q: %v", text, err)
+			r.screen.notice("whether this has been said is not known: %q%s", text, whyNot(ctx, err))
 		default:
-			r.screen.notice("this has not been said: %q: %v", text, err)
+			r.screen.notice("this has not been said: %q%s", text, whyNot(ctx, err))
 		}
 	}
 	if ctx.Err() == nil { // the input has ended
 		r.awaitShown(ctx, last)
 		r.over(errLeft)
 	}
+}
+
+// whyNot is what to say behind a line that was not said. Who leaves knows why.
+func whyNot(ctx context.Context, err error) string {
+	if ctx.Err() != nil {
+		return ""
+	}
+	return ": " + plainly(err)
 }
 
 // waiting yields what is to be said, until ctx is done or the input has ended. What is left then has not been said.
