@@ -34,8 +34,8 @@ func (t *trial) end() {
 		}
 	}
 	for ticks := 0; !t.idle(); ticks++ {
-		if ticks > 1000 {
-			t.fail("liveness", "the group is well, and 1000 ticks later clients are not done")
+		if ticks > 5000 {
+			t.fail("liveness", "the group is well, and 5000 ticks later clients are not done")
 		}
 		for _, c := range t.clients {
 			t.now++

@@ -58,7 +58,7 @@ func (r *raftActor) removed(by ID) {
 // that waits to be added knows nobody, and asks nobody.
 func (r *raftActor) inquire(elapsed int64) {
 	s := &r.removal
-	if r.node.Leader() != node.None || s.told {
+	if r.isOver() || r.node.Leader() != node.None || s.told { // whoever stops must have no new child
 		s.leaderless = 0
 		return
 	}
