@@ -19,6 +19,8 @@ type queue struct {
 	// ring are the flows in which something waits, and turn is the one whose entries are next.
 	ring []*flow
 	turn int
+	// overdue: what is next has had to wait for a frame in which there is less else. It is the first in the next one.
+	overdue bool
 	// answers are those to requests that came from there.
 	answers     []wireAnswer
 	answerBytes int
@@ -296,22 +298,30 @@ func (q *queue) putAnswer(a wireAnswer) {
 func (q *queue) isEmpty() bool { return len(q.ring) == 0 && len(q.answers) == 0 }
 
 // take moves what goes next into a parcel, up to limit bytes, or with one item more that is larger: it does not wait for a
-// frame in which nothing else is to be. What came before oldest is dropped, but for chunks and answers, which are of use
-// also when they are late.
+// frame in which nothing else is to be, but for the next one at most. What came before oldest is
+// dropped, but for chunks and answers, which are of use also when they are late.
 func (q *queue) take(p *parcel, limit int, oldest int64) {
+	most := p.itemMax
+	if q.overdue && q.turn < len(q.ring) {
+		q.pop(p, q.ring[q.turn], oldest)
+		q.turn++
+		most = limit
+	}
+	q.overdue = false
 	q.takeAnswers(p, limit/2)
 	for _, f := range q.ring {
 		q.takeControl(p, f, limit, oldest)
 	}
-	q.turn = min(q.turn, max(len(q.ring)-1, 0))
-	most := p.itemMax
+	if q.turn >= len(q.ring) {
+		q.turn = 0
+	}
 	for more := len(q.ring) > 0; more; {
 		more = false
 		for range q.ring {
 			f := q.ring[q.turn]
 			if f.head < len(f.items) {
 				if i := &f.items[f.head]; p.wire > 0 && p.wire+i.wire > most && i.wire <= p.itemMax {
-					more = false
+					more, q.overdue = false, most == p.itemMax
 					break
 				}
 				q.pop(p, f, oldest)

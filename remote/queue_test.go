@@ -91,6 +91,27 @@ func TestWhatIsLargeDoesNotWaitForAFrameOfItsOwn(t *testing.T) {
 	}
 }
 
+// It is larger than what small things leave of any frame.
+func TestWhatIsAlmostAsLargeAsAFrameWaitsForOneFrameAtMost(t *testing.T) {
+	q, m := newQueueFixture(64<<20), groupMember("g")
+	q.parcel.itemMax = 4<<20 - frameRest
+	for k := range 3 {
+		q.put(m, 2, envelopeOf(entries(node.Index(k+1), 3900<<10)), 0)
+	}
+	var got []string
+	for range 6 {
+		q.putAnswer(wireAnswer{1, make([]byte, 400<<10)})
+		got = append(got, q.frame(1<<20, 0)...)
+		if q.parcel.wire > q.parcel.itemMax {
+			t.Errorf("a frame of %d bytes", q.parcel.wire)
+		}
+		checkQueue(t, &q.queue)
+	}
+	if want := []string{"g 1>2 entries 1", "g 1>2 entries 2", "g 1>2 entries 3"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestNoFrameIsLargerThanThePeerTakes(t *testing.T) {
 	q, m := newQueueFixture(64<<20), groupMember("g")
 	q.parcel.itemMax = 4<<20 - frameRest
