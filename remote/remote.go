@@ -41,6 +41,7 @@ type Remote struct {
 	running atomic.Pointer[bearer] // nil before it has begun, and after it has been stopped
 
 	mu       sync.Mutex
+	starting chan struct{}  // nil unless Start has made it; closed at the end of Start
 	attached bool           // guarded by mu
 	stopped  chan struct{}  // guarded by mu; made by the first Stop, and closed at its end
 	proto    *remote.Remote // guarded by mu; Proto.Actor's, when it is known

@@ -32,15 +32,32 @@ func Start(system *actor.ActorSystem, cfg Config) (*Remote, error) {
 	if err := canStart(system); err != nil {
 		return nil, err
 	}
+	r.starting = make(chan struct{})
+	err = r.start(system, options)
+	close(r.starting)
+	if err == nil {
+		return r, nil
+	}
+	r.mu.Lock()
+	stopped := r.stopped
+	r.mu.Unlock()
+	if stopped != nil { // somebody has found it by Of, and called Stop, which ends what has been started
+		<-stopped
+	}
+	return nil, err
+}
+
+// start is Start with starting held.
+func (r *Remote) start(system *actor.ActorSystem, options *remote.Config) error {
 	if err := r.attach(system); err != nil {
-		return nil, err
+		return err
 	}
 	proto := remote.NewRemote(system, options)
 	if err := startProto(proto); err != nil {
 		r.detach()
-		return nil, &StartError{Listen: cfg.Listen, Err: err}
+		return &StartError{Listen: r.cfg.Listen, Err: err}
 	}
-	return r, r.begin(system.Address(), proto)
+	return r.begin(system.Address(), proto)
 }
 
 // New makes a remote for who starts Proto.Actor's remoting, or its Cluster, themselves:
@@ -132,19 +149,22 @@ func (r *Remote) detach() {
 	r.system.ProcessRegistry.RemoteHandlers = handlers[:len(handlers)-1]
 	r.counters.unregister()
 	r.dead.close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.attached = false // who calls Stop has nothing to end
 }
 
 // vacant is in the place of a remote that could not be started.
 type vacant struct{ *Remote }
 
-// begin lets everything through from now on, unless somebody has called Stop meanwhile, which then has nothing to end.
+// begin lets everything through from now on, unless somebody has called Stop meanwhile, which ends what there is.
 func (r *Remote) begin(address string, proto *remote.Remote) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.proto = proto
 	if r.stopped != nil {
 		return ErrStopped
 	}
-	r.proto = proto
 	r.gate.begin()
 	system := r.cfg.System
 	if system == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -26,6 +27,7 @@ var startCases = map[string]func() error{
 	"who starts remoting themselves attaches":                   startAttached,
 	"a member cannot join before the remoting it is reached by": startTooEarly,
 	"what is stopped stays stopped":                             startStopped,
+	"what is stopped while it starts is not left running":       startStoppedMeanwhile,
 }
 
 func TestStart(t *testing.T) {
@@ -223,4 +225,49 @@ func startStopped() error {
 		return fmt.Errorf("sending afterwards: %v", err)
 	}
 	return nil
+}
+
+// A stopper is a log handler that stops the remote of its system when Proto.Actor says that it starts.
+type stopper struct {
+	slog.Handler
+	system *actor.ActorSystem
+	stop   func(context.Context) error
+}
+
+func (s *stopper) Enabled(context.Context, slog.Level) bool { return true }
+
+func (s *stopper) Handle(_ context.Context, record slog.Record) error {
+	if s.stop == nil && strings.HasPrefix(record.Message, "Starting remote") {
+		s.stop = raftremote.Of(s.system).Stop
+		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		defer cancel()
+		_ = s.stop(ctx)
+	}
+	return nil
+}
+
+func startStoppedMeanwhile() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	cfg := local()
+	cfg.Listen = l.Addr().String()
+	l.Close()
+	hook := &stopper{Handler: slog.DiscardHandler}
+	hook.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(hook) }))
+	if _, err := raftremote.Start(hook.system, cfg); !errors.Is(err, raftremote.ErrStopped) {
+		return fmt.Errorf("got %v", err)
+	}
+	if hook.stop == nil {
+		return errors.New("it was not stopped")
+	}
+	if err := hook.stop(context.Background()); err != nil {
+		return err
+	}
+	l, err = net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("the server listens still: %w", err)
+	}
+	return l.Close()
 }

@@ -27,11 +27,16 @@ func (r *Remote) Stop(ctx context.Context) error {
 		stopped = make(chan struct{})
 		r.stopped = stopped
 	}
-	attached := r.attached
 	r.mu.Unlock()
 	if first {
 		go func() {
 			defer close(stopped)
+			if r.starting != nil {
+				<-r.starting // what is being started cannot be ended yet
+			}
+			r.mu.Lock()
+			attached := r.attached
+			r.mu.Unlock()
 			if attached {
 				r.halt()
 			}
