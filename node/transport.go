@@ -76,7 +76,7 @@ type Forward interface {
 	// error.
 	Answer(reply []byte) error
 	// Drop says that the request will never reach the leader. If it has done so already, that stands. So it is only for
-	// what has certainly not been sent.
+	// what has certainly not been sent, or was given to no member by the system that it was sent to.
 	Drop()
 }
 

@@ -169,7 +169,7 @@ func (c Config) withDefaults() Config {
 }
 
 // frameBytesMax is how large a frame may be that is received: a large command, with what goes with it.
-func (c Config) frameBytesMax() int { return max(4<<20, c.CommandBytesMax+1<<20) }
+func (c Config) frameBytesMax() int { return max(frameBytesMin, c.CommandBytesMax+1<<20) }
 
 func orDefault[T int | time.Duration](value, otherwise T) T {
 	if value == 0 {

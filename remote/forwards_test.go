@@ -36,3 +36,13 @@ func TestRequestsThatAreNotAnsweredAreForgotten(t *testing.T) {
 		t.Errorf("%d wait, want %d", len(o.waiting), forwardsMax)
 	}
 }
+
+func TestRequestsThatWaitForAnswersAreBoundedInNumber(t *testing.T) {
+	o := openForwards{bytesMax: 1 << 20}
+	for range forwardsMax + 10 {
+		o.add(&testForward{}, 0)
+	}
+	if len(o.waiting) != forwardsMax || o.take(10) != nil || o.take(11) == nil {
+		t.Errorf("%d wait, want %d, the newest", len(o.waiting), forwardsMax)
+	}
+}

@@ -73,6 +73,8 @@ const (
 	refusedAddress
 	// refusedSystem: another system goes by the same name.
 	refusedSystem
+	// refusedFrame: the other takes no frames that are large enough.
+	refusedFrame
 )
 
 // String is the name for logs and metrics.
@@ -90,6 +92,8 @@ func (c refusalCode) String() string {
 		return "address"
 	case refusedSystem:
 		return "system"
+	case refusedFrame:
+		return "frame"
 	default:
 		return "unknown"
 	}
@@ -140,7 +144,8 @@ type wireRequest struct {
 // A wireAnswer is the answer to the request of that number.
 type wireAnswer struct {
 	number uint64
-	data   []byte
+	// data is the reply. Empty: the request was given to no member, and never will be.
+	data []byte
 }
 
 // Limits on what is in a frame, beyond that of its size.
@@ -150,6 +155,8 @@ const (
 	groupBytesMax    = 128
 	// reasonBytesMax bounds reasons: what is longer is cut off where it is sent, and refused where it arrives.
 	reasonBytesMax = 1 << 10
+	// frameBytesMin is what each system takes in a frame at least.
+	frameBytesMin = 4 << 20
 )
 
 // isGroup tells whether that is how a group may be called: 1 to 128 letters, digits, '.', '_' or '-', and no '.' at the

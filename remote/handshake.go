@@ -54,6 +54,9 @@ func (l *links) judge(h *hello, id identity) *refusal {
 	case h.store != 0 && h.store == c.store:
 		return refuse(refusedStore, "%s and %s have the same store, %x: a directory has been copied; empty one of the two",
 			h.system, c.system, h.store)
+	case h.frameBytesMax < frameBytesMin:
+		return refuse(refusedFrame, "%s takes frames of %d bytes at most, and the protocol asks for %d at least: upgrade it",
+			h.system, h.frameBytesMax, frameBytesMin)
 	default:
 		return nil
 	}

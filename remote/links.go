@@ -69,7 +69,7 @@ func (c linkConfig) withDefaults() linkConfig {
 func (c linkConfig) isSecure() bool { return c.creds.Info().SecurityProtocol != "insecure" }
 
 // frameBytesMax is the largest frame that is taken: a frame has a megabyte, or one command that is larger.
-func (c linkConfig) frameBytesMax() int { return max(4<<20, c.commandBytesMax+1<<20) }
+func (c linkConfig) frameBytesMax() int { return max(frameBytesMin, c.commandBytesMax+1<<20) }
 
 // links is the [node.Transport] between actor systems: a connection to each of the others for what members say, and one
 // for the chunks of snapshots while there are any. Either side dials; [peer] and [line] say what becomes of both.

@@ -39,7 +39,7 @@ func (c *dropCounts) add(reason dropReason, count int) { c[reason].Add(int64(cou
 // linkMetrics count what the links do. They are counted always; instruments read them when they are collected.
 type linkMetrics struct {
 	drops                                                dropCounts
-	refused                                              [refusedSystem + 1]atomic.Int64
+	refused                                              [refusedFrame + 1]atomic.Int64
 	dials, lost, malformed, timeouts                     atomic.Int64
 	framesSent, framesReceived, bytesSent, bytesReceived atomic.Int64
 	rtt                                                  metric.Float64Histogram

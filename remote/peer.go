@@ -99,13 +99,18 @@ func (l *line) answer(a *wireAnswer) {
 		l.peer.links.metrics.drops.add(dropUnasked, 1)
 		return
 	}
+	if len(a.data) == 0 {
+		f.Drop() // it was given to nobody there
+		return
+	}
 	if err := f.Answer(a.data); err != nil {
 		l.peer.links.metrics.drops.add(dropMalformed, 1)
 		l.peer.links.logger.Debug("an answer was dropped", "address", l.peer.address, "error", err)
 	}
 }
 
-// replyTo is what answers a request that came there from this peer, if it is still the same connection.
+// replyTo is what answers a request that came there from this peer, if it is still the same connection. No data: it was
+// given to nobody.
 func (l *line) replyTo(epoch, number uint64) func([]byte) {
 	return func(data []byte) {
 		l.mu.Lock()

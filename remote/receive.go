@@ -76,8 +76,10 @@ func (s *stream) handle(f *frame) {
 		switch {
 		case s.line.bulk != (w.envelope.Chunk != nil || s.line.bulk && w.envelope.Ack != nil):
 			s.links.metrics.drops.add(dropMisplaced, 1)
+			s.turnDown(w.requests)
 		case late && !s.line.bulk:
 			s.links.metrics.drops.add(dropLate, len(w.envelope.Messages)+len(w.requests))
+			s.turnDown(w.requests)
 		default:
 			s.deliver(w)
 		}
@@ -102,19 +104,32 @@ func (s *stream) deliver(w *wireEnvelope) {
 	switch {
 	case m == nil:
 		s.links.metrics.drops.add(dropNobody, 1)
+		s.turnDown(w.requests)
 		return
 	case m.isPlacedElsewhere(e.From, s.line.peer.address):
 		s.links.metrics.drops.add(dropMisplaced, 1)
+		s.turnDown(w.requests)
 		return
 	}
 	for k := range w.requests {
 		if err := s.forward(m, e, &w.requests[k]); err != nil {
 			s.links.metrics.drops.add(dropMalformed, 1)
 			s.links.logger.Debug("a forwarded request was dropped", "address", s.line.peer.address, "error", err)
+			s.turnDown(w.requests[k : k+1])
 		}
 	}
 	m.came(e.From, s.line.peer, e.Chunk)
-	m.deliver(e)
+	if !m.deliver(e) {
+		drop(e)
+	}
+}
+
+// turnDown tells the peer that requests were given to no member, and never will be: a request is in one frame, which comes
+// once. So this is for what certainly has no effect.
+func (s *stream) turnDown(requests []wireRequest) {
+	for k := range requests {
+		s.line.replyTo(s.epoch, requests[k].number)(nil)
+	}
 }
 
 var errGone = errors.New("raftremote: the member has left")

@@ -93,6 +93,7 @@ const (
 	Refusal_ADDRESS Refusal_Code = 5
 	// Another system goes by the same name.
 	Refusal_SYSTEM Refusal_Code = 6
+	Refusal_FRAME  Refusal_Code = 7
 )
 
 // Enum value maps for Refusal_Code.
@@ -105,6 +106,7 @@ var (
 		4: "IDENTITY",
 		5: "ADDRESS",
 		6: "SYSTEM",
+		7: "FRAME",
 	}
 	Refusal_Code_value = map[string]int32{
 		"UNKNOWN":  0,
@@ -114,6 +116,7 @@ var (
 		"IDENTITY": 4,
 		"ADDRESS":  5,
 		"SYSTEM":   6,
+		"FRAME":    7,
 	}
 )
 
@@ -697,7 +700,7 @@ func (x *Request) GetData() []byte {
 type Answer struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Number uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	// A ForwardedReply of raftactor.v1.
+	// A ForwardedReply of raftactor.v1. Empty: the request was given to no member, and never will be.
 	Data          []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2152,10 +2155,10 @@ const file_remote_link_proto_rawDesc = "" +
 	"\x04life\x18\t \x01(\x06R\x04life\x12\x12\n" +
 	"\x04bulk\x18\n" +
 	" \x01(\bR\x04bulk\x12&\n" +
-	"\x0fframe_bytes_max\x18\v \x01(\rR\rframeBytesMax\"\xb7\x01\n" +
+	"\x0fframe_bytes_max\x18\v \x01(\rR\rframeBytesMax\"\xc2\x01\n" +
 	"\aRefusal\x123\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1f.raftactor.link.v1.Refusal.CodeR\x04code\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"_\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"j\n" +
 	"\x04Code\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\v\n" +
 	"\aVERSION\x10\x01\x12\v\n" +
@@ -2164,7 +2167,8 @@ const file_remote_link_proto_rawDesc = "" +
 	"\bIDENTITY\x10\x04\x12\v\n" +
 	"\aADDRESS\x10\x05\x12\n" +
 	"\n" +
-	"\x06SYSTEM\x10\x06\"\x86\x01\n" +
+	"\x06SYSTEM\x10\x06\x12\t\n" +
+	"\x05FRAME\x10\a\"\x86\x01\n" +
 	"\x06GoAway\x122\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1e.raftactor.link.v1.GoAway.CodeR\x04code\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"0\n" +
