@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -22,6 +23,9 @@ func (n *etcdNode) run() {
 	for {
 		select {
 		case <-n.wake:
+			if n.pending.several() {
+				runtime.Gosched() // who was answered proposes again: a larger batch is cheaper
+			}
 		case <-ticker.C:
 			n.raw.Tick()
 		case <-n.stopping:
@@ -247,6 +251,13 @@ func (p *etcdPending) add(first uint64, requests []*request) {
 		p.waiting = append(p.waiting, nil)
 	}
 	p.waiting = append(p.waiting, requests...)
+}
+
+// several tells whether more than one waits.
+func (p *etcdPending) several() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.waiting) > 1
 }
 
 // take removes who waits for an id, or returns nil.
