@@ -108,7 +108,8 @@ func (n *etcdNode) carryOut(rd raft.Ready) bool {
 		}
 	}
 	leads := n.leading.Load()
-	if !n.handOver(rd) {
+	early := appliesEarly(rd)
+	if early && !n.handOver(rd) {
 		return false
 	}
 	if leads { // its own disk works at the same time as those of the others
@@ -127,11 +128,26 @@ func (n *etcdNode) carryOut(rd raft.Ready) bool {
 		must(n.storage.SetHardState(rd.HardState))
 	}
 	must(n.storage.Append(rd.Entries))
+	if !early && !n.handOver(rd) {
+		return false
+	}
 	if !leads {
 		n.send(rd.Messages)
 	}
 	n.raw.Advance(rd)
 	return true
+}
+
+// appliesEarly tells whether what is committed is in the log already. A
+// follower may be told of entries and of their commit at once; its snapshots
+// must not be ahead of its log.
+func appliesEarly(rd raft.Ready) bool {
+	if !raft.IsEmptySnap(rd.Snapshot) {
+		return false
+	}
+	committed := len(rd.CommittedEntries)
+	return len(rd.Entries) == 0 || committed == 0 ||
+		rd.CommittedEntries[committed-1].GetIndex() < rd.Entries[0].GetIndex()
 }
 
 // handOver gives the applier what it can have.
