@@ -86,7 +86,7 @@ var (
 // contenders are all there are, in the order of the table. The floors come
 // first.
 func contenders() []contender {
-	all := []contender{floorMem, floorWAL, null, ours}
+	all := []contender{floorMem, floorWAL, null, ours, etcd}
 	all = append(all, hashicorpContenders()...)
 	return append(all, dragonboatContenders()...)
 }

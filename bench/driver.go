@@ -108,6 +108,8 @@ func (d *driver) run(ctx context.Context) error {
 	return nil
 }
 
+var errInterrupted = errors.New("interrupted; the table has what was measured before")
+
 // turn adds a measurement to a series, or says in it why there is none.
 func (d *driver) turn(ctx context.Context, s *series) error {
 	c, err := contenderNamed(s.Contender)
@@ -130,7 +132,7 @@ func (d *driver) turn(ctx context.Context, s *series) error {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return errInterrupted
 	case err != nil:
 		s.Error = err.Error()
 	case o.Error != "":

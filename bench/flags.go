@@ -38,7 +38,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set.DurationVar(&o.duration, "duration", 3*time.Second, "how long each turn is measured")
 	set.DurationVar(&o.warmUp, "warmup", time.Second, "how long each turn goes on before that")
 	set.IntVar(&o.rounds, "rounds", 3, "how many turns each contender has in each cell")
-	set.BoolVar(&o.quick, "quick", false, "few cells and short turns, in less than three minutes; other flags go before it")
+	set.BoolVar(&o.quick, "quick", false, "few cells and short turns, in less than three minutes")
 	set.StringVar(&o.json, "json", "", "a `file` for the report as JSON; - is standard output, without a table")
 	set.StringVar(&o.dir, "dir", "", "a `directory` on a real disk for durable stores (default: a temporary one)")
 	set.StringVar(&o.profiles.CPU, "cpuprofile", "", "a `file` for a CPU profile; like the next four it takes one contender and cell")

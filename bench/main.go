@@ -69,10 +69,10 @@ func bench(ctx context.Context, o options, args []string, stdout, stderr io.Writ
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(base)) }()
+	r := report{Command: strings.Join(append([]string{"go run ."}, args...), " "), Machine: describeMachine(base)}
 	d := &driver{options: o, base: base, progress: stderr}
-	interrupted := d.run(ctx)
-	r := report{Command: strings.Join(append([]string{"go run ."}, args...), " "), Machine: describeMachine(base), Series: d.series}
+	interrupted := errors.Join(d.run(ctx), os.RemoveAll(base)) // before something is said that may have no reader
+	r.Series = d.series
 	if o.json != "" {
 		err = writeJSON(o.json, r, stdout)
 	}
