@@ -1,15 +1,12 @@
 package raftremote
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"slices"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"example.com/raftactor/node"
 )
@@ -55,48 +52,6 @@ func perUnit(units int, do func()) float64 {
 	do()
 	return float64(time.Since(start).Nanoseconds()) / float64(units)
 }
-
-// bareStream opens a stream of gRPC to a server that passes what comes to handle.
-func bareStream(b *testing.B, handle func(stream grpc.ServerStream, data []byte) error) grpc.ClientStream {
-	b.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	server := grpc.NewServer(grpc.InitialWindowSize(windowBytes), grpc.InitialConnWindowSize(2*windowBytes),
-		grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
-			for {
-				var in rawFrame
-				if err := s.RecvMsg(&in); err != nil {
-					return err
-				}
-				if err := handle(s, in.data); err != nil {
-					return err
-				}
-			}
-		}))
-	go server.Serve(listener)
-	client, err := grpc.NewClient("passthrough:///"+listener.Addr().String(),
-		grpc.WithInitialWindowSize(windowBytes), grpc.WithInitialConnWindowSize(2*windowBytes),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
-	if err != nil {
-		b.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(b.Context())
-	stream, err := client.NewStream(ctx, &exchange, linkMethod)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		cancel()
-		client.Close()
-		server.Stop()
-	})
-	return stream
-}
-
-// rawOf is so many bytes to be sent.
-func rawOf(bytes int) *rawFrame { return &rawFrame{pooled: framePool.Get(bytes)} }
 
 // p50 is how many nanoseconds one call of many takes.
 func p50(do func()) float64 {

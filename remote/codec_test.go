@@ -1,10 +1,7 @@
 package raftremote
 
 import (
-	"bytes"
 	"testing"
-
-	"google.golang.org/grpc/mem"
 
 	"example.com/raftactor/node"
 )
@@ -73,52 +70,6 @@ func TestEntriesAliasTheFrame(t *testing.T) {
 	}
 	if cap(entry) != len(entry) {
 		t.Error("appending to the entry would write over what comes after it")
-	}
-}
-
-func TestAFrameGoesThroughTheCodec(t *testing.T) {
-	want := appendFrameOf(1000, 16)
-	raw := encodeFrame(want, 0)
-	if got := raw.bytes(); got != len(appendFrame(nil, want)) {
-		t.Errorf("it has %d bytes, want %d", got, len(appendFrame(nil, want)))
-	}
-	sent, err := rawCodec{}.Marshal(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	whole := sent.Materialize()
-	parts := mem.BufferSlice{mem.SliceBuffer(whole[:100]), mem.SliceBuffer(whole[100:])}
-	var got rawFrame
-	if err := (rawCodec{}).Unmarshal(parts, &got); err != nil {
-		t.Fatal(err)
-	}
-	sent.Free()
-	if !bytes.Equal(got.data, appendFrame(nil, want)) || got.bytes() != len(whole) {
-		t.Error("it has not come as it was sent")
-	}
-	clear(whole)
-	var f frame
-	if err := decodeFrame(got.data, &f); err != nil {
-		t.Errorf("it has not a memory of its own: %v", err)
-	}
-}
-
-func TestAFrameIsSentOnce(t *testing.T) {
-	raw := encodeFrame(appendFrameOf(1, 1), 0)
-	if _, err := (rawCodec{}).Marshal(raw); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := (rawCodec{}).Marshal(raw); err == nil {
-		t.Error("a buffer that gRPC has already has been given to it again")
-	}
-}
-
-func TestTheCodecTakesNothingButFrames(t *testing.T) {
-	if _, err := (rawCodec{}).Marshal("words"); err == nil {
-		t.Error("words were sent")
-	}
-	if err := (rawCodec{}).Unmarshal(nil, new(string)); err == nil {
-		t.Error("words were received")
 	}
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -28,15 +30,12 @@ func (c *connectionInfo) AuthType() string {
 	return "insecure"
 }
 
-// closeConnection ends the connection at once. The link calls it.
-func (c *connectionInfo) closeConnection() { c.conn.Close() }
-
-// progress is what the connection has read and written, or nil if nobody counts that. The link calls it.
-func (c *connectionInfo) progress() *meteredConn {
+// metered is what the connection has read and written, if others have made it.
+func (c *connectionInfo) metered() *meteredConn {
 	if tracked, ok := c.conn.(*trackedConn); ok {
 		return tracked.meteredConn
 	}
-	return nil
+	return newMeteredConn(c.conn)
 }
 
 // guardedCredentials bound and track the connections that others make here, and tell who is at the other end. For those
@@ -45,14 +44,18 @@ type guardedCredentials struct {
 	inner    credentials.TransportCredentials
 	accepted *connections
 	refused  func(reason refusalReason)
+	// link takes the connections of the link, which gRPC then never sees. It does not wait.
+	link func(*wire, *connectionInfo)
 }
 
-func newGuardedCredentials(material *TLS, accepted *connections, refused func(refusalReason)) *guardedCredentials {
+func newGuardedCredentials(material *TLS, accepted *connections, refused func(refusalReason),
+	link func(*wire, *connectionInfo),
+) *guardedCredentials {
 	inner := insecure.NewCredentials()
 	if material != nil {
 		inner = material.credentials()
 	}
-	return &guardedCredentials{inner, accepted, refused}
+	return &guardedCredentials{inner, accepted, refused, link}
 }
 
 // ServerHandshake implements [credentials.TransportCredentials]. gRPC closes the connection after an error.
@@ -64,11 +67,17 @@ func (g *guardedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credential
 		return nil, nil, err
 	}
 	tracked.used.Store(true) // what fails here is counted here
-	conn, auth, err := g.inner.ServerHandshake(tracked)
-	if err == nil {
-		auth, err = inform(auth, tracked)
-	}
 	reason := reasonHandshake
+	conn, auth, err := g.inner.ServerHandshake(tracked)
+	var info *connectionInfo
+	if err == nil {
+		info, err = inform(auth, tracked)
+	}
+	var first [len(preamble)]byte
+	if err == nil {
+		reason = reasonSilent
+		_, err = io.ReadFull(conn, first[:])
+	}
 	if err == nil {
 		reason, err = reasonConnections, g.accepted.establish(tracked)
 	}
@@ -80,8 +89,13 @@ func (g *guardedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credential
 		tracked.Close()
 		return nil, nil, err
 	}
+	if string(first[:]) == preamble {
+		_ = raw.SetDeadline(time.Time{}) // it is gRPC's, for the handshake
+		g.link(newWire(conn, helloBytesMax), info)
+		return nil, nil, credentials.ErrConnDispatched
+	}
 	tracked.used.Store(false)
-	return conn, auth, nil
+	return &begunConn{conn, first[:]}, info, nil
 }
 
 // ClientHandshake implements [credentials.TransportCredentials].
@@ -97,6 +111,22 @@ func (g *guardedCredentials) ClientHandshake(ctx context.Context, authority stri
 		return nil, nil, err
 	}
 	return conn, auth, nil
+}
+
+// A begunConn is a connection of which the first bytes have been read already.
+type begunConn struct {
+	net.Conn
+	first []byte
+}
+
+// Read implements [net.Conn].
+func (c *begunConn) Read(b []byte) (int, error) {
+	if len(c.first) > 0 {
+		n := copy(b, c.first)
+		c.first = c.first[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
 }
 
 // inform says who is at the other end.
@@ -121,7 +151,7 @@ func (g *guardedCredentials) Info() credentials.ProtocolInfo { return g.inner.In
 
 // Clone implements [credentials.TransportCredentials].
 func (g *guardedCredentials) Clone() credentials.TransportCredentials {
-	return &guardedCredentials{g.inner.Clone(), g.accepted, g.refused}
+	return &guardedCredentials{g.inner.Clone(), g.accepted, g.refused, g.link}
 }
 
 // OverrideServerName implements [credentials.TransportCredentials].

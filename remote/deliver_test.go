@@ -46,7 +46,7 @@ func TestALateRequestIsTurnedDown(t *testing.T) {
 	f := frame{envelopes: []wireEnvelope{{
 		envelope: &node.PeerEnvelope{Group: "g", From: 1, To: 2}, requests: []wireRequest{{9, []byte("x")}},
 	}}}
-	late := newStream(b.links, nil, false)
+	late := b.loose(false)
 	line.mu.Lock()
 	late.line, late.epoch = line, line.epoch
 	line.mu.Unlock()
@@ -106,16 +106,16 @@ func TestAFrameThatIsTooSmallForTheProtocolIsRefused(t *testing.T) {
 	s := startSystem(t, "a")
 	h := s.hello(s.cfg.address, false)
 	h.system, h.life, h.address, h.frameBytesMax = "b", 1, "b:1", frameBytesMin-1
-	stream := openRaw(t, s)
-	if err := stream.SendMsg(encodeFrame(&frame{hello: h}, 0)); err != nil {
+	w := openRaw(t, s)
+	if err := w.write(encodeFrame(&frame{hello: h}, 0)); err != nil {
 		t.Fatal(err)
 	}
-	var raw rawFrame
-	if err := stream.RecvMsg(&raw); err != nil {
+	data, err := w.read()
+	if err != nil {
 		t.Fatal(err)
 	}
 	var f frame
-	if err := decodeFrame(raw.data, &f); err != nil || f.refused == nil || f.refused.code != refusedFrame || f.refused.reason == "" {
+	if err := decodeFrame(data, &f); err != nil || f.refused == nil || f.refused.code != refusedFrame || f.refused.reason == "" {
 		t.Errorf("got %+v, %v", f.refused, err)
 	}
 	if h.frameBytesMax++; s.judge(h, identity{}) != nil {

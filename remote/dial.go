@@ -5,17 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"sync"
 	"time"
-
-	"google.golang.org/grpc"
 )
-
-// linkMethod is the path of the link's service.
-const linkMethod = "/raftactor.link.v1.Link/Exchange"
-
-var exchange = grpc.StreamDesc{StreamName: "Exchange", ClientStreams: true, ServerStreams: true}
 
 const (
 	dialTimeout = time.Second
@@ -37,10 +28,9 @@ func (l *line) dialAgainAndAgain() {
 		if attempt%longAttempts != 0 {
 			timeout = dialTimeoutShort
 		}
-		s, hangUp, err := l.dial(timeout)
+		s, err := l.dial(timeout)
 		if err == nil {
 			l.run(s)
-			hangUp()
 			return
 		}
 		wait := pause + rand.N(pause/2)
@@ -81,82 +71,50 @@ func (l *line) run(s *stream) {
 	s.read(nil)
 }
 
-// dial makes a connection and passes the handshake. hangUp frees what the stream has when it has ended.
-func (l *line) dial(timeout time.Duration) (s *stream, hangUp func(), err error) {
+// dial makes a connection and passes the handshake.
+func (l *line) dial(timeout time.Duration) (s *stream, err error) {
 	links := l.peer.links
 	links.metrics.dials.Add(1)
 	ctx, cancel := context.WithTimeout(links.ctx, timeout)
 	conn, err := links.cfg.dial(ctx, l.peer.address)
 	cancel()
 	if err != nil {
-		return nil, nil, fmt.Errorf("raftremote: dialing %s: %w", l.peer.address, err)
+		return nil, fmt.Errorf("raftremote: dialing %s: %w", l.peer.address, err)
 	}
 	if l.isUp() { // the peer was quicker
 		conn.Close()
-		return nil, nil, errDuplicate
+		return nil, errDuplicate
 	}
 	tune(conn)
-	metered := newMeteredConn(conn)
-	client, err := l.client(metered)
-	if err != nil {
-		conn.Close()
-		return nil, nil, fmt.Errorf("raftremote: dialing %s: %w", l.peer.address, err)
-	}
-	ctx, cancel = context.WithCancel(links.ctx)
-	sever := func() {
-		cancel()
-		conn.Close()
-	}
-	hangUp = func() {
-		sever()
-		client.Close()
-	}
-	deadline := time.AfterFunc(handshakeTimeout, sever)
-	s, err = l.greet(ctx, client, metered, sever)
-	if !deadline.Stop() && err == nil {
-		s.close(errHandshakeTimeout)
+	below := newMeteredConn(conn)
+	ctx, cancel = context.WithTimeout(links.ctx, handshakeTimeout)
+	defer cancel()
+	unhurried := context.AfterFunc(ctx, func() { below.Close() })
+	s, err = l.greet(ctx, below)
+	if !unhurried() && err == nil {
 		err = errHandshakeTimeout
+		s.close(err)
 	}
 	if err != nil {
-		hangUp()
-		return nil, nil, err
+		below.Close()
+		return nil, err
 	}
-	return s, hangUp, nil
+	return s, nil
 }
 
 var errHandshakeTimeout = fmt.Errorf("raftremote: the handshake has taken longer than %v", handshakeTimeout)
 
-// client makes gRPC's side of a connection that is there. gRPC gets no second one: this package dials.
-func (l *line) client(conn net.Conn) (*grpc.ClientConn, error) {
-	cfg := &l.peer.links.cfg
-	var once sync.Once
-	return grpc.NewClient("passthrough:///"+l.peer.address,
-		grpc.WithTransportCredentials(cfg.creds),
-		grpc.WithContextDialer(func(context.Context, string) (given net.Conn, err error) {
-			err = errDialedOnce
-			once.Do(func() { given, err = conn, nil })
-			return given, err
-		}),
-		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0),
-		// As the server has them. Without, gRPC finds out by a ping for almost every frame, and the peer answers that.
-		grpc.WithInitialWindowSize(windowBytes), grpc.WithInitialConnWindowSize(2*windowBytes),
-		grpc.WithDefaultCallOptions(
-			grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(cfg.frameBytesMax()), grpc.MaxCallSendMsgSize(1<<30)),
-	)
-}
-
-var errDialedOnce = errors.New("raftremote: the connection is lost")
-
 // greet passes the handshake, as the one who has dialed.
-func (l *line) greet(ctx context.Context, client *grpc.ClientConn, conn *meteredConn, sever func()) (*stream, error) {
+func (l *line) greet(ctx context.Context, below *meteredConn) (*stream, error) {
 	links := l.peer.links
-	client.Connect()
-	raw, err := client.NewStream(ctx, &exchange, linkMethod)
+	conn, auth, err := links.cfg.creds.ClientHandshake(ctx, l.peer.address, below)
+	if err == nil {
+		_, err = conn.Write([]byte(preamble))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("raftremote: dialing %s: %w", l.peer.address, err)
 	}
-	s := newStream(links, raw, true)
-	s.sever, s.progress = sever, conn
+	s := newStream(links, newWire(conn, links.cfg.frameBytesMax()), below, true)
 	if _, err := s.transmit(&frame{hello: links.hello(l.peer.address, l.bulk)}, 0); err != nil {
 		return nil, fmt.Errorf("raftremote: saying hello to %s: %w", l.peer.address, err)
 	}
@@ -175,7 +133,7 @@ func (l *line) greet(ctx context.Context, client *grpc.ClientConn, conn *metered
 		return nil, errGoAway
 	}
 	s.hello, s.established = f.hello, links.now()
-	refused := links.judge(s.hello, identityOf(raw.Context()))
+	refused := links.judge(s.hello, identityBehind(auth))
 	if refused == nil && s.hello.address != l.peer.address {
 		refused = refuse(refusedAddress, "%s was dialed as %q, and is to be called %q, as it calls itself: see the addresses of the members",
 			s.hello.system, l.peer.address, s.hello.address)

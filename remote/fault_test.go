@@ -207,7 +207,7 @@ func TestALateBurstIsNotDelivered(t *testing.T) {
 	if got := late.of(base+5, base+int64(time.Second)); got != int64(time.Second)-5 {
 		t.Errorf("a late one is late by %d", got)
 	}
-	other := newStream(b.links, nil, false)
+	other := b.loose(false)
 	other.line = &b.peer(a.cfg.address).control
 	other.lateness.of(int64(2*time.Second), b.now()) // the clocks agree at two seconds
 	other.handle(&f)
@@ -469,8 +469,7 @@ func TestNothingIsLeftAfterStops(t *testing.T) {
 
 func TestAHandshakeThatTakesTooLongEnds(t *testing.T) {
 	s := startSystem(t, "a")
-	stream := openRaw(t, s)
-	if err := stream.RecvMsg(&rawFrame{}); err == nil {
+	if _, err := openRaw(t, s).read(); err == nil {
 		t.Error("there was an answer to nothing")
 	}
 	if s.metrics.timeouts.Load() != 1 {

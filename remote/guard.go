@@ -47,26 +47,29 @@ func (g *guard) unary(ctx context.Context, _ any, info *grpc.UnaryServerInfo, _ 
 	return nil, g.refuse(ctx, reasonMethod, fmt.Errorf("unary call of %q", info.FullMethod))
 }
 
-// unknown serves the link, which Proto.Actor's server does not know.
-func (g *guard) unknown(srv any, stream grpc.ServerStream) error {
+// unknown refuses what Proto.Actor's server does not know.
+func (g *guard) unknown(_ any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
-	if method != linkMethod {
-		return g.refuse(stream.Context(), reasonMethod, fmt.Errorf("unknown method %q", method))
-	}
+	return g.refuse(stream.Context(), reasonMethod, fmt.Errorf("unknown method %q", method))
+}
+
+// link serves a connection of the link.
+func (g *guard) link(w *wire, info *connectionInfo) {
 	b := g.remote.running.Load()
 	if b == nil {
-		return status.Error(codes.Unavailable, "this system is not running")
+		w.conn.Close()
+		return
 	}
-	err := b.links.serve(srv, stream)
-	switch status.Code(err) {
-	case codes.InvalidArgument:
-		return g.refuse(stream.Context(), reasonMalformed, err)
-	case codes.ResourceExhausted:
-		return g.refuse(stream.Context(), reasonTooMuch, err)
-	case codes.DeadlineExceeded:
-		return g.refuse(stream.Context(), reasonSilent, err)
-	}
-	return err
+	b.links.serve(w, info, func(err error) {
+		switch {
+		case errors.Is(err, errMalformed):
+			g.condemn(info, reasonMalformed, err)
+		case errors.Is(err, errFrameTooLarge):
+			g.condemn(info, reasonTooMuch, err)
+		case errors.Is(err, errHandshakeTimeout):
+			g.condemn(info, reasonSilent, err)
+		}
+	})
 }
 
 // stream is the interceptor of all streams.
@@ -98,18 +101,22 @@ func (g *guard) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServe
 
 // refuse counts what came in and is refused for good, closes its connection, and returns the status of the stream.
 func (g *guard) refuse(ctx context.Context, reason refusalReason, err error) error {
+	markUsed(ctx)
+	g.condemn(connectionOf(ctx), reason, err)
+	return status.Error(codes.PermissionDenied, "raftremote: "+string(reason))
+}
+
+// condemn counts what came in by a connection, which it closes. Nil: that is not known.
+func (g *guard) condemn(c *connectionInfo, reason refusalReason, err error) {
 	g.remote.counters.refuse(reason)
-	c := connectionOf(ctx)
 	args := []any{"reason", string(reason), "error", err}
 	if c != nil {
 		args = append(args, "from", c.conn.RemoteAddr().String(), "system", c.identity.system)
 	}
 	g.log("connection closed: it has sent what is refused", args...)
 	if c != nil {
-		markUsed(ctx)
 		c.conn.Close()
 	}
-	return status.Error(codes.PermissionDenied, "raftremote: "+string(reason))
 }
 
 // logEvery is how often refusals are logged at the most. The metric counts all of them.

@@ -2,35 +2,29 @@ package raftremote
 
 import (
 	"context"
+	"errors"
+	"net"
 	"slices"
 	"strings"
 	"testing"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
 
 	"example.com/raftactor/node"
 )
 
-// openRaw opens a stream to a system, as somebody who has not said hello yet.
-func openRaw(t *testing.T, s *testSystem) grpc.ClientStream {
+// openRaw makes a connection to a system, as somebody who has not said hello yet.
+func openRaw(t *testing.T, s *testSystem) *wire {
 	t.Helper()
-	client, err := grpc.NewClient("passthrough:///"+s.cfg.address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+	conn, err := net.Dial("tcp", s.cfg.address)
+	if err == nil {
+		_, err = conn.Write([]byte(preamble))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { client.Close() })
-	ctx, cancel := context.WithCancel(t.Context())
-	t.Cleanup(cancel)
-	stream, err := client.NewStream(ctx, &exchange, linkMethod)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return stream
+	t.Cleanup(func() { conn.Close() })
+	return newWire(conn, s.cfg.frameBytesMax())
 }
 
 // Whatever does not fit is refused, with a reason that both sides know.
@@ -192,33 +186,19 @@ func TestWhoSaysSomethingElseBeforeHelloIsTurnedAway(t *testing.T) {
 		"a large hello":       {hello: hello, answers: []wireAnswer{{1, make([]byte, helloBytesMax)}}},
 		"nothing":             {ping: 1},
 	} {
-		stream := openRaw(t, s)
-		if err := stream.SendMsg(encodeFrame(f, 0)); err != nil {
+		w := openRaw(t, s)
+		if err := w.write(encodeFrame(f, 0)); err != nil {
 			t.Fatal(err)
 		}
-		if err := stream.RecvMsg(&rawFrame{}); status.Code(err) != codes.InvalidArgument {
+		if err := <-s.ends; !errors.Is(err, errMalformed) && !errors.Is(err, errFrameTooLarge) {
 			t.Errorf("%s: got %v", name, err)
+		}
+		if data, err := w.read(); err == nil {
+			t.Errorf("%s: it is answered with %d bytes", name, len(data))
 		}
 	}
 	if len(m.heard()) > 0 {
 		t.Error("something was delivered")
-	}
-}
-
-func TestOtherMethodsAreNotImplemented(t *testing.T) {
-	s := startSystem(t, "a")
-	client, err := grpc.NewClient("passthrough:///"+s.cfg.address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	stream, err := client.NewStream(t.Context(), &exchange, "/raftactor.link.v2.Link/Exchange")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := stream.RecvMsg(&rawFrame{}); status.Code(err) != codes.Unimplemented {
-		t.Errorf("got %v", err)
 	}
 }
 

@@ -400,7 +400,7 @@ func TestUnaryCallsAndUnknownMethodsAreRefused(t *testing.T) {
 				check(t, h.awaitClosed())
 			})
 		}
-		for _, method := range []string{"/a/b", "/raftactor.link.v1.Link/Other", "/raftactor.link.v2.Link/Exchange"} {
+		for _, method := range []string{"/a/b", "/remote.Remoting/Other"} {
 			v.isRefused(t, "method", func(childState) {
 				h := attack(t, v.address, v.material, method)
 				h.send([]byte{1})
@@ -421,12 +421,12 @@ func TestNoFrameOfTheLinkHarmsTheProcess(t *testing.T) {
 			"no protobuf":         {[]byte{0xff, 0xff, 0xff}, "malformed"},
 			"Proto.Actor's hello": {helloFrame(hostileAddress), "malformed"},
 			"cut off":             {[]byte{0x0a, 100}, "malformed"},
-			"large":               {make([]byte, 256<<10), "malformed"}, // for a hello, and no more than is taken at once
+			"large":               {make([]byte, 64<<10+1), "too-much"}, // for a hello
 			"too large":           {make([]byte, 5<<20), "too-much"},
 		} {
 			t.Run(kind+"/"+name, func(t *testing.T) {
 				v.isRefused(t, f.reason, func(childState) {
-					h := attack(t, v.address, v.material, linkMethod)
+					h := attackLink(t, v.address, v.material)
 					h.send(f.frame)
 					check(t, h.awaitClosed())
 				})
@@ -460,12 +460,9 @@ func TestAStreamThatSaysNothingIsClosed(t *testing.T) {
 	for kind, v := range victims(t) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			streams := []*hostile{
-				attack(t, v.address, v.material, methodReceive), attack(t, v.address, v.material, linkMethod),
-			}
-			for _, h := range streams {
-				check(t, h.awaitClosed())
-			}
+			stream, link := v.attack(t), attackLink(t, v.address, v.material)
+			check(t, stream.awaitClosed())
+			check(t, link.awaitClosed())
 			v.await("both are counted", func(s childState) bool { return s.Refused["silent"] == 2 })
 			v.unharmed(t)
 		})

@@ -59,7 +59,6 @@ func (c watchedConn) Read(b []byte) (int, error) {
 
 const (
 	methodReceive = "/remote.Remoting/Receive"
-	linkMethod    = "/raftactor.link.v1.Link/Exchange"
 )
 
 // attack opens a stream to a system.

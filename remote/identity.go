@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"google.golang.org/grpc/credentials"
 	grpcpeer "google.golang.org/grpc/peer"
 )
 
@@ -25,6 +26,14 @@ type identity struct {
 func identityOf(ctx context.Context) identity {
 	if c := connectionOf(ctx); c != nil {
 		return c.identity
+	}
+	return identity{}
+}
+
+// identityBehind is who is at the other end of a connection that was made here.
+func identityBehind(auth credentials.AuthInfo) identity {
+	if info, ok := auth.(*connectionInfo); ok {
+		return info.identity
 	}
 	return identity{}
 }

@@ -14,7 +14,7 @@ func TestALineForgetsWhatAnEarlierLifeOfThePeerWasToGet(t *testing.T) {
 	one := a.join("g", 1)
 	line := &a.peer("b:1").control
 	stream := func(life uint64) *stream {
-		s := newStream(a.links, nil, true)
+		s := a.loose(true)
 		s.hello = &hello{system: "b", life: life}
 		return s
 	}
@@ -67,7 +67,7 @@ func playLine(t *testing.T) (a *testSystem, one *testMember, l *line, s *stream)
 	l.mu.Lock()
 	l.dialing, l.wantedUntil = true, a.now()+int64(time.Hour)
 	l.mu.Unlock()
-	s = newStream(a.links, nil, true)
+	s = a.loose(true)
 	s.hello = &hello{system: "b", life: 1}
 	if err := l.install(s); err != nil {
 		t.Fatal(err)

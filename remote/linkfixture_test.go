@@ -26,6 +26,9 @@ type testSystem struct {
 	ways   map[string]string
 	events []any // guarded by mu
 	served sync.WaitGroup
+	// accepted are the connections of others, and ends why those of the link have ended.
+	accepted *connections
+	ends     chan error
 }
 
 var testLives atomic.Uint64
@@ -38,7 +41,7 @@ func startSystem(t testing.TB, name string, change ...func(*linkConfig)) *testSy
 
 func startSystemAt(t testing.TB, name, listen string, change ...func(*linkConfig)) *testSystem {
 	t.Helper()
-	s := &testSystem{t: t, ways: map[string]string{}}
+	s := &testSystem{t: t, ways: map[string]string{}, accepted: newConnections(0), ends: make(chan error, 1000)}
 	s.listener = listenAt(t, listen)
 	cfg := linkConfig{
 		cluster: "test", system: name, address: s.listener.Addr().String(), life: testLives.Add(1) + 1<<40,
@@ -52,10 +55,7 @@ func startSystemAt(t testing.TB, name, listen string, change ...func(*linkConfig
 	}
 	s.links = newLinks(cfg)
 	s.server = grpc.NewServer(
-		grpc.Creds(newGuardedCredentials(nil, newConnections(0), func(refusalReason) {})),
-		grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(s.links.serve),
-		grpc.MaxRecvMsgSize(s.cfg.frameBytesMax()), grpc.MaxSendMsgSize(1<<30),
-		grpc.InitialWindowSize(windowBytes), grpc.InitialConnWindowSize(2*windowBytes),
+		grpc.Creds(newGuardedCredentials(nil, s.accepted, func(refusalReason) {}, s.serve)),
 	)
 	s.served.Go(func() { s.server.Serve(s.listener) })
 	t.Cleanup(s.kill)
@@ -82,8 +82,21 @@ func listenAt(t testing.TB, address string) net.Listener {
 // kill ends a system.
 func (s *testSystem) kill() {
 	s.links.stop()
+	s.accepted.close()
 	s.server.Stop()
 	s.served.Wait()
+}
+
+// loose is a stream of this system's with nobody at the other end.
+func (s *testSystem) loose(dialed bool) *stream {
+	end, _ := net.Pipe()
+	below := newMeteredConn(end)
+	return newStream(s.links, newWire(below, 1<<20), below, dialed)
+}
+
+// serve serves a connection of the link.
+func (s *testSystem) serve(w *wire, info *connectionInfo) {
+	s.links.serve(w, info, func(err error) { s.ends <- err })
 }
 
 func (s *testSystem) dialed(ctx context.Context, address string) (net.Conn, error) {
@@ -310,6 +323,18 @@ func eventually(t testing.TB, what string, isSo func() bool) {
 		select {
 		case <-next:
 		case <-late.C:
+			t.Fatalf("it never came about that %s", what)
+		}
+	}
+}
+
+// byAndBy is eventually for what rings no bell: it looks again and again.
+func byAndBy(t testing.TB, what string, isSo func() bool) {
+	t.Helper()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for late := time.Now().Add(patience); !isSo(); <-again.C {
+		if time.Now().After(late) {
 			t.Fatalf("it never came about that %s", what)
 		}
 	}

@@ -136,7 +136,7 @@ func TestAnOutboxThatMakesRoomEndsItsConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	eventually(t, "it is connected", func() bool { first.mu.Lock(); defer first.mu.Unlock(); return first.conn != nil })
+	byAndBy(t, "it is connected", func() bool { first.mu.Lock(); defer first.mu.Unlock(); return first.conn != nil })
 	first.mu.Lock()
 	first.used = first.used.Add(-time.Minute)
 	first.mu.Unlock()
@@ -147,7 +147,7 @@ func TestAnOutboxThatMakesRoomEndsItsConnection(t *testing.T) {
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the connection has not ended: %v", err)
 	}
-	eventually(t, "it is gone", func() bool { return g.outbox(first.address) == nil })
+	byAndBy(t, "it is gone", func() bool { return g.outbox(first.address) == nil })
 }
 
 func TestProtoActorIsGivenAMegabyteAtATime(t *testing.T) {

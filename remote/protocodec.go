@@ -11,16 +11,16 @@ import (
 
 // serverCodec is the one codec of the server, whatever a client asks for. It decodes what it knows, with limits, and nothing
 // else.
-type serverCodec struct{ link rawCodec }
+type serverCodec struct{}
 
 // Name implements gRPC's encoding.CodecV2.
 func (serverCodec) Name() string { return "proto" }
 
 // Marshal implements gRPC's encoding.CodecV2.
-func (c serverCodec) Marshal(v any) (mem.BufferSlice, error) {
+func (serverCodec) Marshal(v any) (mem.BufferSlice, error) {
 	message, ok := v.(proto.Message)
 	if !ok {
-		return c.link.Marshal(v)
+		return nil, fmt.Errorf("raftremote: a %T is no message", v)
 	}
 	data, err := proto.Marshal(message)
 	if err != nil {
@@ -30,7 +30,7 @@ func (c serverCodec) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 // Unmarshal implements gRPC's encoding.CodecV2. A request of a unary method is not looked at: the guard refuses it.
-func (c serverCodec) Unmarshal(data mem.BufferSlice, v any) error {
+func (serverCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	switch v := v.(type) {
 	case *inbound:
 		v.decode(data.Materialize())
@@ -38,7 +38,7 @@ func (c serverCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	case proto.Message:
 		return nil
 	default:
-		return c.link.Unmarshal(data, v)
+		return fmt.Errorf("raftremote: a %T is no message", v)
 	}
 }
 

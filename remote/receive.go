@@ -10,21 +10,19 @@ import (
 
 // receive reads the next frame. What it holds is the receiver's.
 func (s *stream) receive(f *frame) (bytes int, err error) {
-	var raw rawFrame
-	if err := s.raw.RecvMsg(&raw); err != nil {
+	data, err := s.wire.read()
+	if err != nil {
 		return 0, err
 	}
 	s.transfer = 0
-	if s.progress != nil {
-		if took := s.progress.took(); len(raw.data) > frameBytesSlow {
-			s.transfer = took
-		}
+	if took := s.below.took(); len(data) > frameBytesSlow {
+		s.transfer = took
 	}
-	if err := decodeFrame(raw.data, f); err != nil {
+	if err := decodeFrame(data, f); err != nil {
 		s.links.metrics.malformed.Add(1)
 		return 0, err
 	}
-	return len(raw.data), nil
+	return len(data), nil
 }
 
 // read delivers what the peer sends, until the stream ends. first is a frame that has been read already, or nil.

@@ -75,9 +75,9 @@ func New(cfg Config) (*Remote, error) {
 	cfg = cfg.withDefaults()
 	r := &Remote{cfg: cfg, counters: newCounters(), dialed: newConnections(0), accepted: newConnections(cfg.ConnectionsMax)}
 	r.accepted.unused = func() { r.counters.refuse(reasonSilent) }
-	r.creds = newGuardedCredentials(cfg.TLS, r.accepted, r.counters.refuse)
 	r.reach = newReach(r)
 	r.guard = newGuard(r)
+	r.creds = newGuardedCredentials(cfg.TLS, r.accepted, r.counters.refuse, r.guard.link)
 	r.gate = newGate(r)
 	r.dead.publish = r.publish
 	return r, nil

@@ -80,8 +80,12 @@ func (s *storm) rage(count int, seed uint64) {
 func (s *storm) one(random *rand.Rand) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	if random.IntN(4) > 0 {
+	switch random.IntN(6) {
+	case 0, 1, 2:
 		s.stream(ctx, random)
+		return
+	case 3, 4:
+		s.link(ctx, random)
 		return
 	}
 	var d net.Dialer
@@ -104,7 +108,8 @@ func (s *storm) one(random *rand.Rand) {
 		garbage[i] = byte(random.Uint32())
 	}
 	if random.IntN(2) == 0 {
-		garbage = append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), garbage...)
+		first := []string{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "RAFTLINK", "RAFT"}[random.IntN(3)]
+		garbage = append([]byte(first), garbage...)
 	}
 	_, _ = secure.Write(garbage)
 	if random.IntN(2) == 0 {
@@ -120,11 +125,7 @@ func (s *storm) stream(ctx context.Context, random *rand.Rand) {
 		return
 	}
 	defer client.Close()
-	method := methodReceive
-	if random.IntN(4) == 0 {
-		method = linkMethod
-	}
-	stream, err := client.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+	stream, err := client.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, methodReceive)
 	if err != nil {
 		return
 	}

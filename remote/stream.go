@@ -7,17 +7,11 @@ import (
 	"time"
 )
 
-// A messageStream is either end of a stream of gRPC.
-type messageStream interface {
-	SendMsg(m any) error
-	RecvMsg(m any) error
-}
-
 // A stream is a connection to a peer that has passed the handshake. One goroutine reads from it, another writes to it.
 type stream struct {
 	links *links
 	line  *line
-	raw   messageStream
+	wire  *wire
 	// dialed: by this system. hello is what the peer has said of itself.
 	dialed bool
 	hello  *hello
@@ -28,10 +22,8 @@ type stream struct {
 	// lastRequest is the number of the last request that was sent before another stream took the place of this one. It is
 	// guarded by the lock of the line.
 	lastRequest uint64
-	// sever cuts the connection. Nil: that is done by who serves it, when done ends.
-	sever func()
-	// progress counts the bytes that the connection has read and written. Nil: nobody knows.
-	progress *meteredConn
+	// below is the connection below TLS, which knows what it has read and written. Closing it ends everything at once.
+	below *meteredConn
 
 	// wake has the writer look for work, done ends both.
 	wake chan struct{}
@@ -57,9 +49,9 @@ type stream struct {
 	pinged   atomic.Int64
 }
 
-func newStream(l *links, raw messageStream, dialed bool) *stream {
+func newStream(l *links, w *wire, below *meteredConn, dialed bool) *stream {
 	s := &stream{
-		links: l, raw: raw, dialed: dialed, began: l.now(),
+		links: l, wire: w, below: below, dialed: dialed, began: l.now(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.heard.Store(s.began)
@@ -75,14 +67,16 @@ func (s *stream) poke() {
 	}
 }
 
-// close ends the stream. Only the first reason counts. What this system has accepted it does not cut where its last words
-// may be on their way still: who has dialed does so.
+// close ends the stream. Only the first reason counts. A connection that this system has accepted is not cut where its last
+// words may be on their way still: its reader is woken up, and who serves it sees to that.
 func (s *stream) close(reason error) {
 	s.once.Do(func() {
 		s.err = reason
 		close(s.done)
-		if s.sever != nil && (s.dialed || errors.Is(reason, errSilent) || errors.Is(reason, errStuck)) {
-			s.sever()
+		if s.dialed || !errors.Is(reason, errDuplicate) {
+			s.below.Close()
+		} else {
+			_ = s.wire.conn.SetReadDeadline(time.Unix(1, 0))
 		}
 		if s.line != nil {
 			s.line.ended(s, reason)
@@ -136,10 +130,7 @@ const crossingMin = 50 * time.Millisecond
 
 // heardAt is when the peer was heard from last.
 func (s *stream) heardAt() int64 {
-	if s.progress != nil {
-		return max(s.heard.Load(), s.progress.readAt.Load())
-	}
-	return s.heard.Load()
+	return max(s.heard.Load(), s.below.readAt.Load())
 }
 
 // isStuck tells whether the connection has taken nothing for so long.
@@ -148,10 +139,7 @@ func (s *stream) isStuck(now, timeout int64) bool {
 	if since == 0 {
 		return false
 	}
-	if s.progress != nil {
-		since = max(since, s.progress.wroteAt.Load())
-	}
-	return now-since > timeout
+	return now-max(since, s.below.wroteAt.Load()) > timeout
 }
 
 // lateness tells how much later a frame came than it could have. The clocks of both systems run apart slowly, so what

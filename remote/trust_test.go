@@ -3,12 +3,6 @@ package raftremote_test
 import (
 	"strings"
 	"testing"
-
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
-
-	"example.com/raftactor/remote/internal/linkpb"
 )
 
 func TestAClientsCertificateSendsMessagesAndOpensNoLink(t *testing.T) {
@@ -27,19 +21,13 @@ func TestAClientsCertificateSendsMessagesAndOpensNoLink(t *testing.T) {
 	}
 	material, err := loadTLS(dir("client"))
 	check(t, err)
-	h := attack(t, member.address, material, linkMethod)
-	hello, err := proto.Marshal(&linkpb.Frame{Hello: &linkpb.Hello{
-		VersionMin: 1, VersionMax: 1, Cluster: "c", System: "client", Address: client.address, Dialed: member.address, Life: 1,
-	}})
-	check(t, err)
-	h.send(hello)
-	var reply []byte
-	for err = nil; err == nil; {
-		err = h.stream.RecvMsg(&reply)
+	h := attackLink(t, member.address, material)
+	h.send(linkHello("client", client.address, member.address, 1))
+	f, err := h.receive()
+	if err != nil || f.Refused == nil || !strings.Contains(f.Refused.Reason, "client's") {
+		t.Errorf("its link is answered with %v, %v", f, err)
 	}
-	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "client's") {
-		t.Errorf("its link ends with %v", err)
-	}
+	check(t, h.awaitClosed())
 	if s := member.state(); s.Refused["identity"] != 1 {
 		t.Errorf("counted are %v", s.Refused)
 	}

@@ -135,10 +135,10 @@ func (w *writing) adapt(took, timeout int64) {
 
 // transmit encodes a frame, of about so many bytes, and hands it to the connection.
 func (s *stream) transmit(f *frame, about int) (bytes int, err error) {
-	raw := encodeFrame(f, about)
-	bytes = raw.bytes()
+	encoded := encodeFrame(f, about)
+	bytes = len(encoded.bytes())
 	s.sending.Store(s.links.now())
-	err = s.raw.SendMsg(raw)
+	err = s.wire.write(encoded)
 	s.sending.Store(0)
 	return bytes, err
 }

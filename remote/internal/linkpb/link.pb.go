@@ -1,5 +1,5 @@
 // What two actor systems say to each other on a link: the peer link of raftactor, version 1. PROTOCOL.md says when, and
-// who refuses what. Both sides send nothing but Frames, on /raftactor.link.v1.Link/Exchange.
+// who refuses what. Both sides send nothing but Frames, over a connection.
 //
 // Fields and kinds of messages may be added within a version: what a receiver does not know it skips. No number is used
 // again.
@@ -2289,9 +2289,7 @@ const file_remote_link_proto_rawDesc = "" +
 	"\tEntryKind\x12\v\n" +
 	"\aCOMMAND\x10\x00\x12\t\n" +
 	"\x05EMPTY\x10\x01\x12\x11\n" +
-	"\rCONFIGURATION\x10\x022J\n" +
-	"\x04Link\x12B\n" +
-	"\bExchange\x12\x18.raftactor.link.v1.Frame\x1a\x18.raftactor.link.v1.Frame(\x010\x01B.Z,example.com/raftactor/remote/internal/linkpbb\x06proto3"
+	"\rCONFIGURATION\x10\x02B.Z,example.com/raftactor/remote/internal/linkpbb\x06proto3"
 
 var (
 	file_remote_link_proto_rawDescOnce sync.Once
@@ -2368,10 +2366,8 @@ var file_remote_link_proto_depIdxs = []int32{
 	0,  // 26: raftactor.link.v1.Run.kind:type_name -> raftactor.link.v1.EntryKind
 	21, // 27: raftactor.link.v1.InstallSnapshot.meta:type_name -> raftactor.link.v1.SnapshotMeta
 	10, // 28: raftactor.link.v1.SnapshotChunk.offer:type_name -> raftactor.link.v1.Message
-	3,  // 29: raftactor.link.v1.Link.Exchange:input_type -> raftactor.link.v1.Frame
-	3,  // 30: raftactor.link.v1.Link.Exchange:output_type -> raftactor.link.v1.Frame
-	30, // [30:31] is the sub-list for method output_type
-	29, // [29:30] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
 	29, // [29:29] is the sub-list for extension type_name
 	29, // [29:29] is the sub-list for extension extendee
 	0,  // [0:29] is the sub-list for field type_name
@@ -2406,7 +2402,7 @@ func file_remote_link_proto_init() {
 			NumEnums:      3,
 			NumMessages:   26,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   0,
 		},
 		GoTypes:           file_remote_link_proto_goTypes,
 		DependencyIndexes: file_remote_link_proto_depIdxs,
