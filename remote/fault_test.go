@@ -2,6 +2,7 @@ package raftremote
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"net"
 	"runtime"
@@ -471,6 +472,9 @@ func TestAHandshakeThatTakesTooLongEnds(t *testing.T) {
 	s := startSystem(t, "a")
 	if _, err := openRaw(t, s).read(); err == nil {
 		t.Error("there was an answer to nothing")
+	}
+	if err := <-s.ends; !errors.Is(err, errHandshakeTimeout) {
+		t.Errorf("it has ended because of: %v", err)
 	}
 	if s.metrics.timeouts.Load() != 1 {
 		t.Errorf("%d handshakes have taken too long, want 1", s.metrics.timeouts.Load())
