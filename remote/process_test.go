@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/cluster"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/goleak"
@@ -70,6 +71,8 @@ type childConfig struct {
 	Lonely bool
 	// Client: it has no member.
 	Client bool
+	// Base is who starts Proto.Actor's remoting. Empty: raftremote.Start.
+	Base string
 }
 
 // childState is what a child tells of itself.
@@ -236,6 +239,7 @@ type child struct {
 	client     *raft.Client
 	pinging    *echo
 	lostBefore []string
+	cluster    *cluster.Cluster
 }
 
 func runChild(text string) error {
@@ -284,7 +288,7 @@ func (c *child) start() (err error) {
 			return err
 		}
 	}
-	if c.remote, err = raftremote.Start(c.system, own); err != nil {
+	if c.remote, err = c.startRemoting(own); err != nil {
 		return err
 	}
 	root := c.system.Root
@@ -411,6 +415,10 @@ func (c *child) obey(do command) (a answer) {
 		fail(startCases[do.Name]())
 	case "lead", "propose", "echo", "ping":
 		fail(c.measure(do))
+	case "grain", "gossip", "leave":
+		text, err := c.askCluster(do)
+		fail(err)
+		a.Text = text
 	case "cycle":
 		fail(cycle(do.Count, do.Address))
 	}
