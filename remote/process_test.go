@@ -394,6 +394,13 @@ func (c *child) obey(do command) (a answer) {
 		result, err := c.system.Root.RequestFuture(actor.NewPID(do.Address, do.Name), &raft.GetStatus{}, deadline).Result()
 		fail(err)
 		a.Text = fmt.Sprintf("%T", result)
+	case "client status":
+		client := raft.NewClient(c.system, actor.NewPID(do.Address, do.Name))
+		defer client.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), deadline)
+		defer cancel()
+		_, err := client.Status(ctx, actor.NewPID(do.Address, do.Name))
+		fail(err)
 	case "watch":
 		_, err := c.system.Root.RequestFuture(c.watcher, watchCommand{actor.NewPID(do.Address, do.Name)}, deadline).Result()
 		fail(err)
