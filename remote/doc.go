@@ -53,6 +53,6 @@
 // # Proto.Cluster, and remoting of one's own
 //
 // Who starts Proto.Actor's remoting or its Cluster themselves gives them the [Remote.Options] of a Remote made by [New], and calls
-// [Remote.Attach] before they are started. Actors of a cluster are exposed by their names and with the types of their
-// messages.
+// [Remote.Attach] before they are started. What others ask of a cluster's actors is exposed, by their names and with the types
+// of the messages; docs/clustering.md says which. The answers need nothing.
 package raftremote

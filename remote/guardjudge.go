@@ -143,5 +143,7 @@ func (s *guardedStream) bounce(reason refusalReason, p parts) {
 		return
 	}
 	sender := &actor.PID{Address: s.address, Id: p.sender.GetId(), RequestId: p.senderRequest}
-	system.Root.Send(sender, &actor.DeadLetterResponse{Target: p.target})
+	// Without the target, as Proto.Actor says it of an actor that is not there. With it, it would be what the sender's own gate
+	// says of a system that cannot be reached.
+	system.Root.Send(sender, &actor.DeadLetterResponse{})
 }

@@ -24,6 +24,7 @@ type classKind uint8
 const (
 	classForbidden classKind = iota // never: what stops, spawns, or only Proto.Actor itself sends
 	classNamed                      // only where it was exposed by name
+	classCluster                    // of Proto.Cluster: where it was exposed by name, and as the answer to a request
 	classUser                       // the application's own
 	classRaft                       // requests to raft actors, and their replies
 	classReply                      // Proto.Actor's replies: a dead letter, or touched
@@ -80,7 +81,7 @@ func classKindIn(pkg protoreflect.FullName) classKind {
 	case "actor", "remote":
 		return classForbidden
 	case "cluster":
-		return classNamed
+		return classCluster
 	case "raftactor":
 		return classRaft
 	}

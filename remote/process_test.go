@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/cluster"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/goleak"
@@ -70,6 +71,8 @@ type childConfig struct {
 	Lonely bool
 	// Client: it has no member.
 	Client bool
+	// Base is who starts Proto.Actor's remoting. Empty: raftremote.Start.
+	Base string
 }
 
 // childState is what a child tells of itself.
@@ -236,6 +239,7 @@ type child struct {
 	client     *raft.Client
 	pinging    *echo
 	lostBefore []string
+	cluster    *cluster.Cluster
 }
 
 func runChild(text string) error {
@@ -284,7 +288,7 @@ func (c *child) start() (err error) {
 			return err
 		}
 	}
-	if c.remote, err = raftremote.Start(c.system, own); err != nil {
+	if c.remote, err = c.startRemoting(own); err != nil {
 		return err
 	}
 	root := c.system.Root
@@ -390,6 +394,13 @@ func (c *child) obey(do command) (a answer) {
 		result, err := c.system.Root.RequestFuture(actor.NewPID(do.Address, do.Name), &raft.GetStatus{}, deadline).Result()
 		fail(err)
 		a.Text = fmt.Sprintf("%T", result)
+	case "client status":
+		client := raft.NewClient(c.system, actor.NewPID(do.Address, do.Name))
+		defer client.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), deadline)
+		defer cancel()
+		_, err := client.Status(ctx, actor.NewPID(do.Address, do.Name))
+		fail(err)
 	case "watch":
 		_, err := c.system.Root.RequestFuture(c.watcher, watchCommand{actor.NewPID(do.Address, do.Name)}, deadline).Result()
 		fail(err)
@@ -411,6 +422,10 @@ func (c *child) obey(do command) (a answer) {
 		fail(startCases[do.Name]())
 	case "lead", "propose", "echo", "ping":
 		fail(c.measure(do))
+	case "grain", "gossip", "leave":
+		text, err := c.askCluster(do)
+		fail(err)
+		a.Text = text
 	case "cycle":
 		fail(cycle(do.Count, do.Address))
 	}

@@ -37,6 +37,20 @@ func TestRequestsAndRepliesGoBetweenProcesses(t *testing.T) {
 	}
 }
 
+func TestAClientIsToldWhetherTheActorOrTheSystemIsNotThere(t *testing.T) {
+	t.Parallel()
+	a, b := startProcess(t, childConfig{Client: true}), startProcess(t, childConfig{})
+	got := a.do(command{Do: "client status", Address: b.address, Name: "raft/nowhere/1"})
+	if !strings.Contains(got.Error, "there is no actor raft/nowhere/1 at "+b.address) {
+		t.Errorf("a group that is not there: %+v", got)
+	}
+	silent := silentAddress(t)
+	got = a.do(command{Do: "client status", Address: silent, Name: "raft/g/1"})
+	if !strings.Contains(got.Error, "the actor system at "+silent+" cannot be reached") {
+		t.Errorf("a system that is not there: %+v", got)
+	}
+}
+
 // bothKinds are the directories of certificates of two members, with TLS and without.
 func bothKinds(t testing.TB) map[string][2]string {
 	dir := certificates(t, map[string]string{"a": "raft://c/a", "b": "raft://c/b"})

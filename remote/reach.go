@@ -1,6 +1,7 @@
 package raftremote
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ type reach struct {
 
 	mu      sync.RWMutex
 	exposed map[string]exposure // guarded by mu
+	parents []string            // guarded by mu; those names in exposed that end in a slash, the longest first
 }
 
 // An exposure is what may be sent to an actor. Nil: what is not forbidden for all.
@@ -38,7 +40,26 @@ func (r *reach) expose(name string, messages []proto.Message) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if _, known := r.exposed[name]; !known && strings.HasSuffix(name, "/") {
+		r.parents = append(r.parents, name)
+		slices.SortFunc(r.parents, func(a, b string) int { return len(b) - len(a) })
+	}
 	r.exposed[name] = allowed
+}
+
+// exposure is what may be sent to the actor of this name because of itself, or of who is above it, the nearest first.
+func (r *reach) exposure(name string) (allowed exposure, exposed bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if allowed, exposed = r.exposed[name]; exposed && !strings.HasSuffix(name, "/") {
+		return allowed, true
+	}
+	for _, parent := range r.parents {
+		if len(name) > len(parent) && strings.HasPrefix(name, parent) {
+			return r.exposed[parent], true
+		}
+	}
+	return nil, false
 }
 
 // judge says why a message of a class may not go to the local actor of this name from a system, or returns nothing.
@@ -49,9 +70,8 @@ func (r *reach) judge(name string, c *class, from string) refusalReason {
 		}
 		return reasonType
 	}
-	r.mu.RLock()
-	allowed, exposed := r.exposed[name]
-	r.mu.RUnlock()
+	allowed, exposed := r.exposure(name)
+	isFuture := strings.HasPrefix(name, "future")
 	switch {
 	case exposed && (c.watches() || c.kind == classTouch || c.kind == classReply):
 		return ""
@@ -64,7 +84,9 @@ func (r *reach) judge(name string, c *class, from string) refusalReason {
 			return reasonType
 		}
 		return reasonTarget
-	case c.watches() && !strings.HasPrefix(name, "future"), c.ordinary(), c.kind == classReply, c.kind == classTouch:
+	case c.watches() && !isFuture, c.ordinary(), c.kind == classReply, c.kind == classTouch:
+		return ""
+	case c.kind == classCluster && isFuture: // Proto.Cluster's actors ask each other by futures, and do not answer otherwise
 		return ""
 	}
 	return reasonType
@@ -76,9 +98,7 @@ func (r *reach) knows(name, from string) bool {
 	if _, _, ok := parseMember(name); ok {
 		return true
 	}
-	r.mu.RLock()
-	_, exposed := r.exposed[name]
-	r.mu.RUnlock()
+	_, exposed := r.exposure(name)
 	return exposed || r.permits.has(from, name)
 }
 

@@ -73,8 +73,9 @@ func (r *Remote) Address() string {
 }
 
 // Expose lets other systems send to the actor of this name, which has been spawned or will be. If messages are given, only
-// those of their types pass; otherwise all but those which Proto.Actor itself acts on. Actors that have sent something
-// elsewhere get the answers without this, from the system that was asked.
+// those of their types pass; otherwise all but those which Proto.Actor itself or its Cluster acts on. A name that ends in a
+// slash is that of all actors below: "kitchen/" exposes "kitchen/$1" and its children, but not "kitchen". Actors that have
+// sent something elsewhere get the answers without this, from the system that was asked.
 func (r *Remote) Expose(name string, messages ...proto.Message) { r.reach.expose(name, messages) }
 
 // Transport is how members reach those in other systems. Members are spawned after the remote has been started, and stopped

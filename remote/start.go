@@ -60,14 +60,21 @@ func (r *Remote) start(system *actor.ActorSystem, options *remote.Config) error 
 	return r.begin(system.Address(), proto)
 }
 
-// New makes a remote for who starts Proto.Actor's remoting, or its Cluster, themselves:
+// New makes a remote for who starts Proto.Actor's remoting themselves:
 //
-//	r, err := raftremote.New(cfg)                                  // cfg.Advertise names the port
+//	r, err := raftremote.New(cfg)    // cfg.Advertise, or else cfg.Listen, names the port
 //	base := remote.NewRemote(system, remote.Configure(host, port, r.Options()...))
-//	err = r.Attach(system)                                         // before base.Start()
+//	err = r.Attach(system)           // before base.Start()
 //	base.Start()
 //
-// Until it is attached the guard refuses everything.
+// or Proto.Actor's Cluster, which makes its remoting and starts it in one go:
+//
+//	r, err := raftremote.New(cfg)
+//	c := cluster.New(system, cluster.Configure(name, provider, lookup, remote.Configure(host, port, r.Options()...)))
+//	err = r.Attach(system)           // before c.StartMember() or c.StartClient()
+//	c.StartMember()
+//
+// Host and port are those of cfg.Listen: New itself listens nowhere. Members are spawned after the start.
 func New(cfg Config) (*Remote, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -83,8 +90,9 @@ func New(cfg Config) (*Remote, error) {
 	return r, nil
 }
 
-// Attach makes the remote that of an actor system. It is called once Proto.Actor's remoting has been made with Options, and
-// before it is started, so that the gate stands in front of it. Config.Advertise names the port.
+// Attach makes the remote that of an actor system. It is called before Proto.Actor's remoting, which has the Options, is
+// started there, so that the gate stands in front of it; whether that has been made by then does not matter. Until it has been
+// started no member can join ([AddressError]).
 func (r *Remote) Attach(system *actor.ActorSystem) error {
 	if r.cfg.Advertise == "" {
 		return fmt.Errorf("raftremote: cannot attach: Listen is %q, so the port is not known yet: name one, or set Advertise",

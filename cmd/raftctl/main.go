@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"example.com/raftactor/persist"
@@ -53,7 +55,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	found, err := c.run(out)
 	switch {
 	case errors.Is(err, persist.ErrNoStore):
-		fmt.Fprintf(stderr, "raftctl: %s holds no store: there are no segments (*.wal) in it\n", c.dir)
+		fmt.Fprintf(stderr, "raftctl: %s holds no store: there are no segments (*.wal) in it%s\n", c.dir, storesBelow(c.dir))
 		return exitDamaged
 	case err != nil:
 		fmt.Fprintln(stderr, "raftctl:", err)
@@ -65,6 +67,32 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitDamaged
 	}
 	return exitSound
+}
+
+// storesBelow names a few of the directories in this one that hold stores: it may be the one that has those of several members.
+func storesBelow(dir string) string {
+	segments, _ := filepath.Glob(filepath.Join(escape(dir), "*", "*.wal")) // fails for a wrong pattern only
+	var stores []string
+	for _, segment := range segments {
+		if store := filepath.Dir(segment); !slices.Contains(stores, store) {
+			stores = append(stores, store)
+		}
+	}
+	switch {
+	case len(stores) == 0:
+		return ""
+	case len(stores) > storesShown:
+		stores = append(stores[:storesShown], "others")
+	}
+	return ", but in " + strings.Join(stores, ", ")
+}
+
+// storesShown is how many stores are named at the most where none was found.
+const storesShown = 5
+
+// escape makes a pattern of a path that stands for itself only.
+func escape(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }
 
 // parse takes flags in front of, between and behind the other arguments.

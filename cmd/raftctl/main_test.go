@@ -174,6 +174,23 @@ func TestWhatIsNoStoreIsSaidSo(t *testing.T) {
 	}
 }
 
+func TestStoresBelowADirectoryAreNamed(t *testing.T) {
+	store := makeStore(t)
+	dir := filepath.Join(t.TempDir(), "all [of] them*")
+	for i := range storesShown + 2 {
+		must(t, os.MkdirAll(filepath.Join(dir, fmt.Sprint(i)), 0o700))
+		if i == 0 {
+			continue // no store
+		}
+		must(t, os.CopyFS(filepath.Join(dir, fmt.Sprint(i)), os.DirFS(store)))
+	}
+	_, _, errs := ctl("wal", "ls", dir)
+	want := "in it, but in " + filepath.Join(dir, "1") + ", " + filepath.Join(dir, "2") + ", "
+	if !strings.Contains(errs, want) || !strings.HasSuffix(errs, ", "+filepath.Join(dir, "5")+", others\n") {
+		t.Errorf("got %q, want %q", errs, want)
+	}
+}
+
 // snapshotOf is all there is to see of a directory from outside.
 func snapshotOf(t *testing.T, dir string) string {
 	t.Helper()

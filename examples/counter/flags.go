@@ -137,6 +137,9 @@ func parsePeers(text string) (members []raft.Member, err error) {
 		if slices.ContainsFunc(members, func(m raft.Member) bool { return m.ID == raft.ID(id) }) {
 			return nil, fmt.Errorf("member %d is named twice", id)
 		}
+		if i := slices.IndexFunc(members, func(m raft.Member) bool { return m.Address == address }); i >= 0 {
+			return nil, fmt.Errorf("members %d and %d are both at %s: each has an address of its own", members[i].ID, id, address)
+		}
 		members = append(members, raft.Member{ID: raft.ID(id), Address: address})
 	}
 	return members, nil

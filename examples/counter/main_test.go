@@ -61,6 +61,7 @@ func TestWrongFlagsAreNamed(t *testing.T) {
 		"one that is not there":    {oneMember("-id", "4"), "does not name member 4"},
 		"peers without a port":     {oneMember("-peers", "1=localhost"), "ID=HOST:PORT"},
 		"peers twice":              {oneMember("-peers", "1=a:1,1=b:1"), "named twice"},
+		"peers at one address":     {oneMember("-peers", "1=a:1,2=a:1"), "members 1 and 2 are both at a:1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
