@@ -191,6 +191,7 @@ func (m *Mailbox) refuse(lane Lane, posted any, stopped bool, owner host) {
 		reply := m.options.Overloaded(message)
 		sender := actor.UnwrapEnvelopeSender(posted)
 		if reply != nil && sender != nil && owner != nil {
+			defer func() { _ = recover() }() // some processes panic when they are sent anything, and anybody may name one
 			owner.ActorSystem().Root.Send(sender, reply)
 		}
 	}

@@ -69,6 +69,23 @@ func TestFullRequestLaneAnswersTheSenderAtOnce(t *testing.T) {
 	}
 }
 
+// A touchy process panics when it is sent anything, as Proto.Actor's guardians do.
+type touchy struct{}
+
+func (touchy) SendUserMessage(*actor.PID, any)   { panic("do not touch") }
+func (touchy) SendSystemMessage(*actor.PID, any) { panic("do not touch") }
+func (touchy) Stop(*actor.PID)                   {}
+
+// Anybody may name such a process as the sender.
+func TestASenderThatCannotBeAnsweredDoesNoHarm(t *testing.T) {
+	f := newFixture(t, mailbox.Options{RequestsMax: 1, Overloaded: func(any) any { return "overloaded" }})
+	pid, _ := f.system.ProcessRegistry.Add(touchy{}, "touchy")
+	f.post(request("r1"))
+	f.system.Root.RequestWithCustomSender(f.pid, request("r2"), pid)
+	f.run()
+	f.expect("||r1")
+}
+
 func TestOverloadedMayAnswerInItsOwnWay(t *testing.T) {
 	var refused any
 	f := newFixture(t, mailbox.Options{
