@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"example.com/raftactor/persist/internal/format"
 	"example.com/raftactor/persist/internal/vfs"
@@ -21,10 +22,10 @@ const (
 )
 
 // sparesMax is how many are kept. A group that takes a snapshot frees several segments at once, and needs as many until
-// the next one.
-const sparesMax = 4
+// the next one: with the usual number of entries between them, and 4 KiB each, five.
+const sparesMax = 8
 
-// zeroBytes is how much is filled at once.
+// zeroBytes is how much is filled at once, and how far the log may have to wait behind zeros on their way to the disk.
 const zeroBytes = 1 << 20
 
 var zeros [zeroBytes]byte
@@ -35,6 +36,9 @@ type spares struct {
 	fs   vfs.FS
 	dir  string
 	size int64
+
+	// awaited counts those who wait for a file, or for its end: it is filled as fast as the disk goes then.
+	awaited atomic.Int32
 
 	mu sync.Mutex
 	// ready are the names of those that are, all of one size. Guarded by mu.
@@ -139,14 +143,22 @@ func (s *spares) create(size int64) (base string, err error) {
 	}
 }
 
-// fill writes zeros over a file, and gives it the name of a spare.
+// hurry has files filled as fast as the disk goes, until what it returns is called.
+func (s *spares) hurry() (enough func()) {
+	s.awaited.Add(1)
+	return func() { s.awaited.Add(-1) }
+}
+
+// fill writes zeros over a file, and gives it the name of a spare. While nobody waits for it, each piece is durable before
+// the next is written: a whole segment that goes to the disk at once holds up every sync of the log.
 func (s *spares) fill(f vfs.File, base string, size int64) error {
 	var failed error
 	for at := int64(0); at < size && failed == nil; at += zeroBytes {
 		_, failed = f.WriteAt(zeros[:min(zeroBytes, size-at)], at)
-	}
-	if failed == nil {
-		failed = f.Sync()
+		last := size-at <= zeroBytes
+		if failed == nil && (last || s.awaited.Load() == 0) {
+			failed = f.Sync()
+		}
 	}
 	if err := errors.Join(failed, f.Close()); err != nil {
 		return err
@@ -160,6 +172,7 @@ func (s *spares) fill(f vfs.File, base string, size int64) error {
 // take gives a spare another name, and opens it. The name is not durable yet. It is made if there is none, or if it must
 // be larger than they are.
 func (s *spares) take(name string, size int64) (vfs.File, error) {
+	defer s.hurry()()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var spare string

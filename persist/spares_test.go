@@ -10,6 +10,7 @@ import (
 
 	"example.com/raftactor/node"
 	"example.com/raftactor/persist/internal/simfs"
+	"example.com/raftactor/persist/internal/vfs"
 )
 
 // To fill a segment with zeros takes longer than all else that is done when a store is opened.
@@ -106,5 +107,48 @@ func TestAWatermarkKnowsOfABatchThatIsGoneWithoutATrace(t *testing.T) {
 		if errors.As(err, &damage); damage.Offset != at {
 			t.Errorf("got %v, want offset %d", err, at)
 		}
+	}
+}
+
+// A log that is being written shares the disk with the next segment. No more zeros than a piece may lie in front of its sync,
+// unless it is that segment that it waits for.
+func TestZerosDoNotPileUpInFrontOfTheLogsSync(t *testing.T) {
+	const pieces = 4
+	for name, c := range map[string]struct {
+		fill func(s *spares) error
+		want int64
+	}{
+		"nobody waits": {(*spares).prepare, zeroBytes},
+		"the log waits for it": {func(s *spares) error {
+			f, err := s.take(segmentName(1), s.size)
+			if err != nil {
+				return err
+			}
+			return f.Close()
+		}, pieces * zeroBytes},
+		"the store is being closed": {func(s *spares) error {
+			defer s.hurry()()
+			return s.prepare()
+		}, pieces * zeroBytes},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var dirty, most int64
+			disk := &plantedFS{FS: simfs.New()}
+			must(t, disk.MkdirAll(useDir))
+			disk.write = func(f vfs.File, _ string, p []byte, offset int64) error {
+				dirty += int64(len(p))
+				most = max(most, dirty)
+				_, err := f.WriteAt(p, offset)
+				return err
+			}
+			disk.sync = func(f vfs.File, _ string) error {
+				dirty = 0
+				return f.Sync()
+			}
+			must(t, c.fill(&spares{fs: disk, dir: useDir, size: pieces * zeroBytes}))
+			if dirty != 0 || most != c.want {
+				t.Errorf("%d bytes waited for a sync at most, and %d do still: want %d, and none", most, dirty, c.want)
+			}
+		})
 	}
 }

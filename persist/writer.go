@@ -185,9 +185,9 @@ func (s *Store) vouchAtEnd() {
 	}
 }
 
-// prepareNext has the next segment prepared once this one is half full.
+// prepareNext has the next segment prepared as soon as this one is written to, so that there is time to do it bit by bit.
 func (s *Store) prepareNext() {
-	if s.prepared || s.wal.offset < s.wal.newest().size/2 {
+	if s.prepared {
 		return
 	}
 	s.prepared = true
