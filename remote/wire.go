@@ -80,18 +80,6 @@ func (w *wire) write(f *encodedFrame) error {
 	return nil
 }
 
-// finish ends the connection when its last words have arrived: the other end then closes it. No goroutine may be about to
-// write.
-func (w *wire) finish() {
-	defer w.conn.Close()
-	if w.conn.SetDeadline(time.Now().Add(lingerTime)) != nil {
-		return
-	}
-	if c, ok := w.conn.(interface{ CloseWrite() error }); ok && c.CloseWrite() == nil {
-		_, _ = io.Copy(io.Discard, w.in)
-	}
-}
-
 // An encodedFrame is a frame with its length before it, in a buffer of framePool.
 type encodedFrame struct{ buffer *[]byte }
 

@@ -119,6 +119,7 @@ func TestALengthIsNotBelievedBeforeTheBytesHaveCome(t *testing.T) {
 // on its way is lost.
 func TestTheLastWordsArrive(t *testing.T) {
 	a, b := wires(t, 1<<20)
+	end := endOf(t, b)
 	for range 100 {
 		if err := a.write(encodeFrame(appendFrameOf(1, 1000), 0)); err != nil {
 			t.Fatal(err)
@@ -130,7 +131,7 @@ func TestTheLastWordsArrive(t *testing.T) {
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		b.finish()
+		end.finish()
 	}()
 	data, err := a.read()
 	if err != nil {
@@ -147,16 +148,46 @@ func TestTheLastWordsArrive(t *testing.T) {
 	<-finished
 }
 
+// endOf is the stream of an end that was accepted, by gRPC: its deadlines do not last. The connection is a tracked one.
+func endOf(t *testing.T, w *wire) *stream {
+	t.Helper()
+	tracked, err := newConnections(0).add(undated{w.conn.(*net.TCPConn)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.conn = tracked
+	return newStream(startSystem(t, "a").links, w, tracked.meteredConn, false)
+}
+
+// An undated is a connection whose deadlines are taken away at once, as gRPC does after it has handed one over.
+type undated struct{ *net.TCPConn }
+
+func (u undated) SetDeadline(at time.Time) error      { return u.TCPConn.SetDeadline(time.Time{}) }
+func (u undated) SetReadDeadline(at time.Time) error  { return u.TCPConn.SetReadDeadline(time.Time{}) }
+func (u undated) SetWriteDeadline(at time.Time) error { return u.TCPConn.SetWriteDeadline(time.Time{}) }
+
 func TestWhoDoesNotPartIsNotWaitedForLong(t *testing.T) {
 	_, b := wires(t, 1<<20)
+	end := endOf(t, b)
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		b.finish()
+		end.finish()
 	}()
 	select {
 	case <-finished:
 	case <-time.After(20 * lingerTime):
 		t.Error("it is still waited for")
+	}
+}
+
+func TestALastWordDoesNotHoldUpTheEndOfTheLinks(t *testing.T) {
+	_, b := wires(t, 1<<20)
+	end := endOf(t, b)
+	end.links.stop()
+	start := time.Now()
+	end.finish()
+	if took := time.Since(start); took > lingerTime {
+		t.Errorf("it has taken %v", took)
 	}
 }
