@@ -162,10 +162,10 @@ func endOf(t *testing.T, w *wire) *stream {
 // An undated is a connection whose deadlines are taken away at once, as gRPC does after it has handed one over.
 type undated struct{ *net.TCPConn }
 
-func (u undated) SetDeadline(at time.Time) error { return u.TCPConn.SetDeadline(time.Time{}) }
-func (u undated) SetReadDeadline(at time.Time) error { return u.TCPConn.SetReadDeadline(time.Time{}) }
+func (u undated) SetDeadline(time.Time) error     { return u.TCPConn.SetDeadline(time.Time{}) }
+func (u undated) SetReadDeadline(time.Time) error { return u.TCPConn.SetReadDeadline(time.Time{}) }
 
-func (u undated) SetWriteDeadline(at time.Time) error { return u.TCPConn.SetWriteDeadline(time.Time{}) }
+func (u undated) SetWriteDeadline(time.Time) error { return u.TCPConn.SetWriteDeadline(time.Time{}) }
 
 func TestWhoDoesNotPartIsNotWaitedForLong(t *testing.T) {
 	_, b := wires(t, 1<<20)
@@ -191,4 +191,34 @@ func TestALastWordDoesNotHoldUpTheEndOfTheLinks(t *testing.T) {
 	if took := time.Since(start); took > lingerTime {
 		t.Errorf("it has taken %v", took)
 	}
+}
+
+// A connection that is slow is not stuck: that is only seen if it gets little at once.
+func TestALargeFrameIsWrittenInPieces(t *testing.T) {
+	end, far := net.Pipe()
+	defer end.Close()
+	defer far.Close()
+	read := make(chan error, 1)
+	go func() {
+		_, err := newWire(far, 1<<20).read()
+		read <- err
+	}()
+	sizes := &measured{Conn: end}
+	if err := newWire(sizes, 1<<20).write(encodeFrame(appendFrameOf(1, 500<<10), 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-read; err != nil || sizes.largest > pieceBytes {
+		t.Errorf("%v; the largest piece had %d bytes, want %d at most", err, sizes.largest, pieceBytes)
+	}
+}
+
+// A measured is a connection that knows the most that was written at once.
+type measured struct {
+	net.Conn
+	largest int
+}
+
+func (m *measured) Write(b []byte) (int, error) {
+	m.largest = max(m.largest, len(b))
+	return m.Conn.Write(b)
 }
