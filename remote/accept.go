@@ -43,7 +43,7 @@ func (l *links) host(w *wire, info *connectionInfo, ended func(error)) {
 		err = s.err
 	}
 	ended(err)
-	w.finish()
+	s.finish()
 }
 
 // welcome passes the handshake, as the one who was dialed. It returns the first frame behind it.

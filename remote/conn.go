@@ -1,6 +1,7 @@
 package raftremote
 
 import (
+	"errors"
 	"net"
 	"sync/atomic"
 	"time"
@@ -52,4 +53,12 @@ func (c *meteredConn) Write(b []byte) (int, error) {
 		c.wroteAt.Store(sinceStart())
 	}
 	return n, err
+}
+
+// CloseWrite tells the other end that nothing more comes.
+func (c *meteredConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }

@@ -3,11 +3,15 @@ package raftremote
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"go.uber.org/goleak"
 	"google.golang.org/grpc/credentials"
 
 	"example.com/raftactor/node"
@@ -209,4 +213,100 @@ type secureForTest struct {
 
 func (secureForTest) Info() credentials.ProtocolInfo {
 	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
+}
+
+// Whoever stops halfway through a handshake, wherever that is, holds up no stop, and leaves nothing behind.
+func TestStopDoesNotWaitForHandshakes(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	s := startSystem(t, "a")
+	hello := s.hello(s.cfg.address, false)
+	hello.system, hello.life, hello.address = "b", 1, "127.0.0.1:1"
+	greeting := encodeFrame(&frame{hello: hello}, 0).bytes()
+	hello.cluster = "other"
+	refused := encodeFrame(&frame{hello: hello}, 0).bytes()
+	for name, c := range map[string]struct {
+		sent     []byte
+		answered bool
+	}{
+		"nothing":       {nil, false},
+		"half a word":   {[]byte(preamble[:4]), false},
+		"the preamble":  {[]byte(preamble), false},
+		"half a hello":  {append([]byte(preamble), greeting[:len(greeting)/2]...), false},
+		"a hello":       {append([]byte(preamble), greeting...), true},
+		"a wrong hello": {append([]byte(preamble), refused...), true},
+	} {
+		conn, err := net.Dial("tcp", s.cfg.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write(c.sent); err != nil {
+			t.Fatal(err)
+		}
+		if c.answered {
+			if _, err := newWire(conn, 1<<20).read(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	byAndBy(t, "all have come", func() bool {
+		s.accepted.mu.Lock()
+		defer s.accepted.mu.Unlock()
+		return s.accepted.begun.count == 2 && len(s.accepted.open) >= 3
+	})
+	start := time.Now()
+	s.links.stop()
+	if took := time.Since(start); took > stopPatience/2 {
+		t.Errorf("stop took %v", took)
+	}
+	byAndBy(t, "only those are left that have not said what they are", func() bool { return s.accepted.count() == 0 })
+	s.kill()
+}
+
+func TestWhoSpeaksSlowlyIsUnderstood(t *testing.T) {
+	s := startSystem(t, "a")
+	hello := s.hello(s.cfg.address, false)
+	hello.system, hello.life, hello.address = "b", 1, "127.0.0.1:1"
+	conn, err := net.Dial("tcp", s.cfg.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, b := range append([]byte(preamble), encodeFrame(&frame{hello: hello}, 0).bytes()...) {
+		if _, err := conn.Write([]byte{b}); err != nil {
+			t.Fatal(err)
+		}
+		runtime.Gosched()
+	}
+	data, err := newWire(conn, 1<<20).read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f frame
+	if err := decodeFrame(data, &f); err != nil || f.hello == nil {
+		t.Errorf("the answer is %+v, %v", f, err)
+	}
+}
+
+func TestWhoTakesAConnectionAndSaysNothingIsDialedAgain(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	s := startSystem(t, "a")
+	s.join("g", 1).knows(map[node.ID]string{2: silent.Addr().String()})
+	first, err := silent.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if _, err := io.Copy(io.Discard, first); err != nil { // until it is given up
+		t.Fatal(err)
+	}
+	second, err := silent.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Close()
 }

@@ -155,3 +155,28 @@ func randomLinkFrame(random *rand.Rand) []byte {
 	}
 	return data
 }
+
+// A connection that is closed while more comes in is reset, and then the reason does not arrive.
+func TestARefusalArrivesWhateverElseIsSent(t *testing.T) {
+	t.Parallel()
+	for kind, v := range victims(t) {
+		t.Run(kind, func(t *testing.T) {
+			h := attackLink(t, v.address, v.material)
+			hello := linkHello("other", "127.0.0.1:1", "127.0.0.1:2", 1)
+			all := append(binary.LittleEndian.AppendUint32(nil, uint32(len(hello))), hello...)
+			sent := make(chan struct{})
+			go func() {
+				defer close(sent)
+				_, _ = h.Write(append(all, make([]byte, 4<<20)...))
+			}()
+			if f, err := h.receive(); err != nil || f.Refused == nil {
+				t.Errorf("the answer is %v, %v", f, err)
+			}
+			if _, err := h.receive(); err != io.EOF {
+				t.Errorf("the end is %v", err)
+			}
+			h.Close()
+			<-sent
+		})
+	}
+}

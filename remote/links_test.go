@@ -1,7 +1,9 @@
 package raftremote
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"example.com/raftactor/node"
 )
@@ -100,5 +102,47 @@ func TestForwardsAreAnswered(t *testing.T) {
 	eventually(t, "the answer has come", func() bool { answers, _ := f.outcome(); return len(answers) == 1 })
 	if answers, drops := f.outcome(); answers[0] != "answer" || drops != 0 {
 		t.Errorf("got %q, dropped %d times", answers, drops)
+	}
+}
+
+// Where a second stream has come, the first is written to its end. Whoever takes nothing from it would keep its writer, and the
+// connection, for good.
+func TestAStreamWhoseTimeIsOverEndsAlthoughThePeerTakesNothing(t *testing.T) {
+	s := startSystem(t, "a")
+	m := s.join("g", 1)
+	hello := s.hello(s.cfg.address, false)
+	hello.system, hello.life, hello.address = "b", 1, "127.0.0.1:1"
+	greet := func() {
+		w := openRaw(t, s)
+		for _, f := range []*frame{{hello: hello}, {ping: 1}} {
+			if err := w.write(encodeFrame(f, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	line := &s.peer(hello.address).control
+	current := func() *stream {
+		line.mu.Lock()
+		defer line.mu.Unlock()
+		return line.stream
+	}
+	greet()
+	eventually(t, "there is a stream", func() bool { return current() != nil })
+	first := current()
+	byAndBy(t, "the connection takes no more", func() bool {
+		m.Send(2, hello.address, envelopeOf(entries(1, 1<<20)))
+		since := first.sending.Load()
+		return since != 0 && s.now()-since > int64(50*time.Millisecond)
+	})
+	greet()
+	eventually(t, "another takes its place", func() bool { now := current(); return now != nil && now != first })
+	late := time.After(patience)
+	for ended := false; !ended; {
+		select {
+		case err := <-s.ends: // that of the second may come first
+			ended = errors.Is(err, errDuplicate)
+		case <-late:
+			t.Fatal("it has not ended")
+		}
 	}
 }

@@ -1,7 +1,9 @@
 package raftremote
 
 import (
+	"context"
 	"errors"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,12 +78,35 @@ func (s *stream) close(reason error) {
 		if s.dialed || !errors.Is(reason, errDuplicate) {
 			s.below.Close()
 		} else {
+			s.cutSoon()
 			_ = s.wire.conn.SetReadDeadline(time.Unix(1, 0))
 		}
 		if s.line != nil {
 			s.line.ended(s, reason)
 		}
 	})
+}
+
+// cutSoon ends the connection when its last words have had the time to arrive, whatever is still read or written. That is not
+// left to a deadline: gRPC has accepted the connection, and takes its own deadline away after it has handed it over.
+func (s *stream) cutSoon() *time.Timer {
+	return time.AfterFunc(lingerTime, func() { s.below.Close() })
+}
+
+// finish ends a connection that this system has accepted when its last words have arrived: the other end then closes it. Nobody
+// reads or writes any more.
+func (s *stream) finish() {
+	conn := s.wire.conn
+	defer conn.Close()
+	defer s.cutSoon().Stop()
+	stopped := context.AfterFunc(s.links.ctx, func() { s.below.Close() })
+	defer stopped()
+	if conn.SetReadDeadline(time.Time{}) != nil { // it was closed
+		return
+	}
+	if half, ok := conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		_, _ = io.Copy(io.Discard, s.wire.in)
+	}
 }
 
 // retire has the writer say the last word. The stream is read until the peer has done the same.

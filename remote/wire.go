@@ -21,8 +21,9 @@ const (
 	prefixBytes = 4
 	// pieceBytes is how much is written at once, so that a slow connection is seen to move.
 	pieceBytes = 64 << 10
-	// trustBytes is how much memory a length is worth before the bytes have come.
-	trustBytes = 1 << 20
+	// trustBytes is how much memory a length is worth before the bytes have come, on a connection on which no larger frame has
+	// come yet.
+	trustBytes = 64 << 10
 	// lingerTime is how long the last words have to arrive.
 	lingerTime = 250 * time.Millisecond
 )
@@ -35,10 +36,12 @@ type wire struct {
 	in   *bufio.Reader
 	// frameBytesMax is the largest frame that is read. Owned by the reader.
 	frameBytesMax int
+	// trusted is how much memory a length is worth now. Owned by the reader.
+	trusted int
 }
 
 func newWire(conn net.Conn, frameBytesMax int) *wire {
-	return &wire{conn: conn, in: bufio.NewReaderSize(conn, pieceBytes), frameBytesMax: frameBytesMax}
+	return &wire{conn: conn, in: bufio.NewReaderSize(conn, pieceBytes), frameBytesMax: frameBytesMax, trusted: trustBytes}
 }
 
 // read returns the next frame, in memory of its own: what is in it is kept for long, in logs.
@@ -54,13 +57,14 @@ func (w *wire) read() ([]byte, error) {
 	if _, err := w.in.Discard(prefixBytes); err != nil {
 		return nil, err
 	}
-	data := make([]byte, min(int(length), trustBytes))
+	data := make([]byte, min(int(length), w.trusted))
 	for done := 0; ; {
 		n, err := io.ReadFull(w.in, data[done:])
 		if err != nil {
 			return nil, err
 		}
 		if done += n; done == int(length) {
+			w.trusted = max(w.trusted, done)
 			return data, nil
 		}
 		data = slices.Grow(data, min(done, int(length)-done))[:min(2*done, int(length))]
@@ -78,18 +82,6 @@ func (w *wire) write(f *encodedFrame) error {
 		b = b[n:]
 	}
 	return nil
-}
-
-// finish ends the connection when its last words have arrived: the other end then closes it. No goroutine may be about to
-// write.
-func (w *wire) finish() {
-	defer w.conn.Close()
-	if w.conn.SetDeadline(time.Now().Add(lingerTime)) != nil {
-		return
-	}
-	if c, ok := w.conn.(interface{ CloseWrite() error }); ok && c.CloseWrite() == nil {
-		_, _ = io.Copy(io.Discard, w.in)
-	}
 }
 
 // An encodedFrame is a frame with its length before it, in a buffer of framePool.

@@ -37,7 +37,7 @@ func wires(t testing.TB, frameBytesMax int) (a, b *wire) {
 func TestFramesComeAsTheyWereSent(t *testing.T) {
 	a, b := wires(t, 32<<20)
 	var frames []*frame
-	for _, bytes := range []int{0, 1, 100, pieceBytes, trustBytes - 100, trustBytes, 5*trustBytes + 7, 20 << 20, 3} {
+	for _, bytes := range []int{0, 1, 100, pieceBytes, 1, trustBytes, 2 * trustBytes, 1 << 20, 5<<20 + 7, 20 << 20, 3, 10 << 20} {
 		frames = append(frames, appendFrameOf(1, bytes))
 	}
 	sent := make(chan error, 1)
@@ -110,7 +110,7 @@ func TestALengthIsNotBelievedBeforeTheBytesHaveCome(t *testing.T) {
 	if err != io.EOF && err != io.ErrUnexpectedEOF {
 		t.Errorf("got %v", err)
 	}
-	if took := after.TotalAlloc - before.TotalAlloc; took > 4*trustBytes {
+	if took := after.TotalAlloc - before.TotalAlloc; took > 512<<10 {
 		t.Errorf("%d bytes were allocated for nothing", took)
 	}
 }
@@ -119,6 +119,7 @@ func TestALengthIsNotBelievedBeforeTheBytesHaveCome(t *testing.T) {
 // on its way is lost.
 func TestTheLastWordsArrive(t *testing.T) {
 	a, b := wires(t, 1<<20)
+	end := endOf(t, b)
 	for range 100 {
 		if err := a.write(encodeFrame(appendFrameOf(1, 1000), 0)); err != nil {
 			t.Fatal(err)
@@ -130,7 +131,7 @@ func TestTheLastWordsArrive(t *testing.T) {
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		b.finish()
+		end.finish()
 	}()
 	data, err := a.read()
 	if err != nil {
@@ -147,16 +148,77 @@ func TestTheLastWordsArrive(t *testing.T) {
 	<-finished
 }
 
+// endOf is the stream of an end that was accepted, by gRPC: its deadlines do not last. The connection is a tracked one.
+func endOf(t *testing.T, w *wire) *stream {
+	t.Helper()
+	tracked, err := newConnections(0).add(undated{w.conn.(*net.TCPConn)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.conn = tracked
+	return newStream(startSystem(t, "a").links, w, tracked.meteredConn, false)
+}
+
+// An undated is a connection whose deadlines are taken away at once, as gRPC does after it has handed one over.
+type undated struct{ *net.TCPConn }
+
+func (u undated) SetDeadline(time.Time) error     { return u.TCPConn.SetDeadline(time.Time{}) }
+func (u undated) SetReadDeadline(time.Time) error { return u.TCPConn.SetReadDeadline(time.Time{}) }
+
+func (u undated) SetWriteDeadline(time.Time) error { return u.TCPConn.SetWriteDeadline(time.Time{}) }
+
 func TestWhoDoesNotPartIsNotWaitedForLong(t *testing.T) {
 	_, b := wires(t, 1<<20)
+	end := endOf(t, b)
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		b.finish()
+		end.finish()
 	}()
 	select {
 	case <-finished:
 	case <-time.After(20 * lingerTime):
 		t.Error("it is still waited for")
 	}
+}
+
+func TestALastWordDoesNotHoldUpTheEndOfTheLinks(t *testing.T) {
+	_, b := wires(t, 1<<20)
+	end := endOf(t, b)
+	end.links.stop()
+	start := time.Now()
+	end.finish()
+	if took := time.Since(start); took > lingerTime {
+		t.Errorf("it has taken %v", took)
+	}
+}
+
+// A connection that is slow is not stuck: that is only seen if it gets little at once.
+func TestALargeFrameIsWrittenInPieces(t *testing.T) {
+	end, far := net.Pipe()
+	defer end.Close()
+	defer far.Close()
+	read := make(chan error, 1)
+	go func() {
+		_, err := newWire(far, 1<<20).read()
+		read <- err
+	}()
+	sizes := &measured{Conn: end}
+	if err := newWire(sizes, 1<<20).write(encodeFrame(appendFrameOf(1, 500<<10), 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-read; err != nil || sizes.largest > pieceBytes {
+		t.Errorf("%v; the largest piece had %d bytes, want %d at most", err, sizes.largest, pieceBytes)
+	}
+}
+
+// A measured is a connection that knows the most that was written at once.
+type measured struct {
+	net.Conn
+	largest int
+}
+
+func (m *measured) Write(b []byte) (int, error) {
+	m.largest = max(m.largest, len(b))
+	return m.Conn.Write(b)
 }
