@@ -68,7 +68,11 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		quick("workloads", func() { *loads = "W1,W2,W3,W5,R1" })
 		quick("payload", func() { *payloads = "16" })
 		quick("concurrency", func() { *concurrency = "1,64,1024" })
-		quick("duration", func() { o.duration = 700 * time.Millisecond })
+		// boltdb is what raft-wal was made to replace, and takes the most time.
+		quick("contenders", func() {
+			*who = strings.Join(slices.DeleteFunc(slices.Clone(names), isBolt), ",")
+		})
+		quick("duration", func() { o.duration = 500 * time.Millisecond })
 		quick("warmup", func() { o.warmUp = 300 * time.Millisecond })
 		quick("rounds", func() { o.rounds = 1 })
 	}
@@ -91,6 +95,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	return o, o.validate()
 }
+
+func isBolt(contender string) bool { return strings.HasPrefix(contender, "hashicorp-bolt") }
 
 // validate checks what is not a list.
 func (o options) validate() error {
