@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -191,4 +192,22 @@ func writeJSON(name string, r report, stdout io.Writer) error {
 		return err
 	}
 	return os.WriteFile(name, text, 0o644)
+}
+
+// readJSON reads what writeJSON has written.
+func readJSON(name string) (report, error) {
+	var r report
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return r, fmt.Errorf("%s is no report of -json: %w", name, err)
+	}
+	for _, s := range r.Series {
+		if s == nil || !slices.Contains(workloadNames(), s.Cell.Workload) {
+			return r, fmt.Errorf("%s has a workload that this version does not know", name)
+		}
+	}
+	return r, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -14,9 +15,11 @@ import (
 type options struct {
 	workloads, contenders []string
 	payloads, concurrency []int
+	readConcurrency       []int // concurrency, of reads
 	groups, rounds        int
 	warmUp, duration      time.Duration
-	json, dir             string
+	json, markdown, dir   string
+	show                  string
 	quick                 bool
 	profiles              profiles
 }
@@ -40,6 +43,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set.IntVar(&o.rounds, "rounds", 3, "how many turns each contender has in each cell")
 	set.BoolVar(&o.quick, "quick", false, "few cells and short turns, in less than three minutes")
 	set.StringVar(&o.json, "json", "", "a `file` for the report as JSON; - is standard output, without a table")
+	set.StringVar(&o.markdown, "markdown", "", "a `file` for README's tables of the report; - is standard output, without a table")
+	set.StringVar(&o.show, "show", "", "shows a report again, from a `file` of -json, and measures nothing")
 	set.StringVar(&o.dir, "dir", "", "a `directory` on a real disk for durable stores (default: a temporary one)")
 	set.StringVar(&o.profiles.CPU, "cpuprofile", "", "a `file` for a CPU profile; like the next four it takes one contender and cell")
 	set.StringVar(&o.profiles.Memory, "memprofile", "", "a `file` for a profile of allocations")
@@ -60,10 +65,14 @@ func parse(args []string, stderr io.Writer) (options, error) {
 				apply()
 			}
 		}
-		quick("workloads", func() { *loads = "W1,W2,W3" })
+		quick("workloads", func() { *loads = "W1,W2,W3,W5,R1" })
 		quick("payload", func() { *payloads = "16" })
 		quick("concurrency", func() { *concurrency = "1,64,1024" })
-		quick("duration", func() { o.duration = 700 * time.Millisecond })
+		// boltdb is what raft-wal was made to replace, and takes the most time.
+		quick("contenders", func() {
+			*who = strings.Join(slices.DeleteFunc(slices.Clone(names), isBolt), ",")
+		})
+		quick("duration", func() { o.duration = 500 * time.Millisecond })
 		quick("warmup", func() { o.warmUp = 300 * time.Millisecond })
 		quick("rounds", func() { o.rounds = 1 })
 	}
@@ -80,12 +89,20 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if o.concurrency, err = numbers("-concurrency", *concurrency, 1, 1<<16); err != nil {
 		return o, err
 	}
+	o.readConcurrency = o.concurrency
+	if o.quick && !given["concurrency"] {
+		o.readConcurrency = []int{64}
+	}
 	return o, o.validate()
 }
+
+func isBolt(contender string) bool { return strings.HasPrefix(contender, "hashicorp-bolt") }
 
 // validate checks what is not a list.
 func (o options) validate() error {
 	switch {
+	case o.json == "-" && o.markdown == "-":
+		return errors.New("-json and -markdown cannot both have standard output: name a file")
 	case o.groups < 1 || o.groups > 10_000:
 		return fmt.Errorf("-groups is %d: a number from 1 to 10000 is wanted", o.groups)
 	case o.rounds < 1 || o.rounds > 1000:
@@ -110,12 +127,12 @@ func (o options) cells() []cell {
 			all = append(all, cell{Workload: name, PayloadBytes: commandBytesMin, Outstanding: 1, Groups: o.groups})
 			continue
 		}
-		payloads := o.payloads
+		payloads, concurrency := o.payloads, o.concurrency
 		if w.reads { // they carry nothing
-			payloads = []int{commandBytesMin}
+			payloads, concurrency = []int{commandBytesMin}, o.readConcurrency
 		}
 		for _, payload := range payloads {
-			for _, outstanding := range o.concurrency {
+			for _, outstanding := range concurrency {
 				all = append(all, cell{Workload: name, PayloadBytes: payload, Outstanding: outstanding})
 			}
 		}

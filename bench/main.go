@@ -55,6 +55,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	defer stop()
+	if o.show != "" {
+		if err := showAgain(o, stdout); err != nil {
+			fmt.Fprintln(stderr, "bench:", err)
+			return exitFailed
+		}
+		return exitOK
+	}
 	if err := bench(ctx, o, args, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "bench:", err)
 		return exitFailed
@@ -73,12 +80,7 @@ func bench(ctx context.Context, o options, args []string, stdout, stderr io.Writ
 	d := &driver{options: o, base: base, progress: stderr}
 	interrupted := errors.Join(d.run(ctx), os.RemoveAll(base)) // before something is said that may have no reader
 	r.Series = d.series
-	if o.json != "" {
-		err = writeJSON(o.json, r, stdout)
-	}
-	if o.json != "-" {
-		render(stdout, r)
-	}
+	err = show(o, r, stdout)
 	failures := d.failures()
 	for _, f := range failures {
 		fmt.Fprintf(stderr, "\nFAILED: %s\n", f)
@@ -87,4 +89,27 @@ func bench(ctx context.Context, o options, args []string, stdout, stderr io.Writ
 		err = errors.Join(err, fmt.Errorf("%d contenders have failed", len(failures)))
 	}
 	return errors.Join(err, interrupted)
+}
+
+// show writes a report wherever the flags say.
+func show(o options, r report, stdout io.Writer) (err error) {
+	if o.json != "" {
+		err = writeJSON(o.json, r, stdout)
+	}
+	if o.markdown != "" {
+		err = errors.Join(err, writeMarkdown(o.markdown, r, stdout))
+	}
+	if o.json != "-" && o.markdown != "-" {
+		render(stdout, r)
+	}
+	return err
+}
+
+// showAgain shows a report of an earlier run.
+func showAgain(o options, stdout io.Writer) error {
+	r, err := readJSON(o.show)
+	if err != nil {
+		return fmt.Errorf("-show: %w", err)
+	}
+	return show(o, r, stdout)
 }

@@ -11,23 +11,17 @@ import (
 // render shows a report: for each workload and payload some tables, with a
 // column for each number of outstanding requests.
 func render(w io.Writer, r report) {
-	var good []*series
-	for _, s := range r.Series {
-		if len(s.Rounds) > 0 && s.Error == "" {
-			good = append(good, s)
-		}
-	}
-	for len(good) > 0 {
-		first := good[0].Cell
+	for left := good(r); len(left) > 0; {
+		first := left[0].Cell
 		same := func(s *series) bool {
 			return s.Cell.Workload == first.Workload && s.Cell.PayloadBytes == first.PayloadBytes
 		}
-		end := slices.IndexFunc(good, func(s *series) bool { return !same(s) })
+		end := slices.IndexFunc(left, func(s *series) bool { return !same(s) })
 		if end < 0 {
-			end = len(good)
+			end = len(left)
 		}
-		renderBlock(w, good[:end], r.Series)
-		good = good[end:]
+		renderBlock(w, left[:end], r.Series)
+		left = left[end:]
 	}
 	renderNotes(w, r)
 }
