@@ -2,6 +2,7 @@ package raftremote
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -21,15 +22,22 @@ type contender struct {
 	run  func() float64
 }
 
-// inTurns measures each contender in each turn, and reports the ratio of the first one to each other.
+// inTurns measures each contender in each turn, and reports the ratio of the first one to each other, and what
+// the first one allocates in a turn.
 func inTurns(b *testing.B, contenders ...contender) {
 	b.ReportAllocs()
 	times := make([][]float64, len(contenders))
 	ratios := make([][]float64, len(contenders))
+	var allocations uint64
+	var before, after runtime.MemStats
 	b.ResetTimer()
 	for range b.N {
 		for i, c := range contenders {
+			runtime.ReadMemStats(&before)
 			times[i] = append(times[i], c.run())
+			if runtime.ReadMemStats(&after); i == 0 {
+				allocations += after.Mallocs - before.Mallocs
+			}
 			ratios[i] = append(ratios[i], times[0][len(times[0])-1]/times[i][len(times[i])-1])
 		}
 	}
@@ -43,6 +51,7 @@ func inTurns(b *testing.B, contenders ...contender) {
 			b.ReportMetric(median(ratios[i]), "ratio/"+c.name)
 		}
 	}
+	b.ReportMetric(float64(allocations)/float64(b.N), "allocs/op")
 	b.ReportMetric(0, "ns/op") // the units are what counts
 }
 
