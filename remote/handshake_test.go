@@ -310,3 +310,38 @@ func TestWhoTakesAConnectionAndSaysNothingIsDialedAgain(t *testing.T) {
 	}
 	second.Close()
 }
+
+func TestWhoIsRefusedByTheOneWhoHasDialedIsToldWhy(t *testing.T) {
+	a, other := startSystem(t, "a"), startSystem(t, "other")
+	wrong, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wrong.Close()
+	a.join("g", 1).knows(map[node.ID]string{2: wrong.Addr().String()})
+	conn, err := wrong.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.CopyN(io.Discard, conn, int64(len(preamble))); err != nil {
+		t.Fatal(err)
+	}
+	w := newWire(conn, 1<<20)
+	if _, err := w.read(); err != nil {
+		t.Fatal(err)
+	}
+	hello := other.hello(wrong.Addr().String(), false) // by another address
+	hello.version = linkVersionMax
+	if err := w.write(encodeFrame(&frame{hello: hello}, 0)); err != nil {
+		t.Fatal(err)
+	}
+	data, err := w.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f frame
+	if err := decodeFrame(data, &f); err != nil || f.refused == nil || f.refused.code != refusedAddress {
+		t.Errorf("it is told %+v, %v", f, err)
+	}
+}

@@ -119,7 +119,7 @@ func TestALengthIsNotBelievedBeforeTheBytesHaveCome(t *testing.T) {
 // on its way is lost.
 func TestTheLastWordsArrive(t *testing.T) {
 	a, b := wires(t, 1<<20)
-	end := endOf(t, b)
+	end := endOf(t, b, undated{b.conn.(*net.TCPConn)})
 	for range 100 {
 		if err := a.write(encodeFrame(appendFrameOf(1, 1000), 0)); err != nil {
 			t.Fatal(err)
@@ -148,10 +148,37 @@ func TestTheLastWordsArrive(t *testing.T) {
 	<-finished
 }
 
-// endOf is the stream of an end that was accepted, by gRPC: its deadlines do not last. The connection is a tracked one.
-func endOf(t *testing.T, w *wire) *stream {
+// A stream whose reader was woken up for its end is read until the peer has ended, too.
+func TestTheLastWordsArriveAtWhoReadsThemLate(t *testing.T) {
+	a, b := wires(t, 1<<20)
+	end := endOf(t, b, b.conn)
+	for range 100 {
+		if err := a.write(encodeFrame(appendFrameOf(1, 1000), 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.write(encodeFrame(&frame{goAway: &goAway{code: goAwayDuplicate}}, 0)); err != nil {
+		t.Fatal(err)
+	}
+	end.close(errDuplicate)
+	end.finish()
+	data, err := a.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f frame
+	if err := decodeFrame(data, &f); err != nil || f.goAway == nil {
+		t.Errorf("got %+v, %v", f, err)
+	}
+	if _, err := a.read(); err != io.EOF {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// endOf is the stream of an end that was accepted, and is tracked.
+func endOf(t *testing.T, w *wire, conn net.Conn) *stream {
 	t.Helper()
-	tracked, err := newConnections(0).add(undated{w.conn.(*net.TCPConn)})
+	tracked, err := newConnections(0).add(conn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +196,7 @@ func (u undated) SetWriteDeadline(time.Time) error { return u.TCPConn.SetWriteDe
 
 func TestWhoDoesNotPartIsNotWaitedForLong(t *testing.T) {
 	_, b := wires(t, 1<<20)
-	end := endOf(t, b)
+	end := endOf(t, b, undated{b.conn.(*net.TCPConn)})
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
@@ -184,7 +211,7 @@ func TestWhoDoesNotPartIsNotWaitedForLong(t *testing.T) {
 
 func TestALastWordDoesNotHoldUpTheEndOfTheLinks(t *testing.T) {
 	_, b := wires(t, 1<<20)
-	end := endOf(t, b)
+	end := endOf(t, b, undated{b.conn.(*net.TCPConn)})
 	end.links.stop()
 	start := time.Now()
 	end.finish()
