@@ -148,8 +148,13 @@ func (r *raftActor) turn(b *mailbox.Batch) {
 	r.endTurn()
 }
 
-// endTurn syncs, sends and applies what the turn has led to. A sync that is done at once leads to more.
+// endTurn sends, syncs and applies what the turn has led to. What need not wait for the sync is sent before it is asked for:
+// followers' disks work beside this one (§10.2.1), and a sync takes a processor away from whoever is behind it. A sync that
+// is done at once leads to more.
 func (r *raftActor) endTurn() {
+	if !r.isOver() {
+		r.outgoing.flush(r)
+	}
 	for !r.isOver() && r.barrier.begin(r.storage) {
 		r.completeSync(r.barrier.issued, r.vitals.syncDone(r.barrier.issued))
 	}
