@@ -38,6 +38,9 @@ type line struct {
 	dialingSince int64
 	// wantedUntil is the moment until which somebody needs it who has sent something. Guarded by mu.
 	wantedUntil int64
+	// lingered ends a moment in which what is not urgent waits, and lingering tells whether there is one now. Guarded by mu.
+	lingered  *time.Timer
+	lingering bool
 }
 
 const (
@@ -75,10 +78,14 @@ func (l *line) send(m *member, to node.ID, e *node.PeerEnvelope) bool {
 		l.queue.put(m, to, e, now)
 	}
 	s, dial := l.stream, l.mustDial()
+	urgent := isUrgent(e)
+	if !urgent {
+		l.linger()
+	}
 	lost := l.queue.takeLost()
 	l.mu.Unlock()
 	lost.settle()
-	if s != nil {
+	if s != nil && urgent {
 		s.poke()
 	}
 	if dial {
@@ -147,6 +154,9 @@ func (l *line) forget(m *member) {
 func (l *line) close() {
 	l.mu.Lock()
 	l.closed = true
+	if l.lingered != nil {
+		l.lingered.Stop()
+	}
 	streams := slices.Clone(l.retired)
 	if l.stream != nil {
 		streams = append(streams, l.stream)
