@@ -306,7 +306,7 @@ func TestSnapshotsAreCounted(t *testing.T) {
 func TestWhatIsDroppedIsCounted(t *testing.T) {
 	c := newCollector()
 	f := newFixtureIn(t, c.system, 1, 2, 3)
-	f.configure = func(cfg *Config) { cfg.PeerBytesMax = 1000 }
+	f.configure = func(cfg *Config) { cfg.PeerBytesMax = 2000 }
 	f.spawnFounders()
 	leader := f.elect()
 	held := f.others(leader)[0]

@@ -61,7 +61,7 @@ func TestALineForgetsWhatAnEarlierLifeOfThePeerWasToGet(t *testing.T) {
 // playLine is a line that nobody dials, with a stream whose other end is not there.
 func playLine(t *testing.T) (a *testSystem, one *testMember, l *line, s *stream) {
 	t.Helper()
-	a = startSystem(t, "a", func(c *linkConfig) { c.peerTimeout = time.Hour })
+	a = startSystem(t, "a", func(c *linkConfig) { c.peerTimeout, c.linger = time.Hour, time.Hour })
 	one = a.join("g", 1)
 	l = &a.peer("b:1").control
 	l.mu.Lock()

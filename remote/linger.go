@@ -6,8 +6,8 @@ import (
 	"example.com/raftactor/node"
 )
 
-// lingerMax is how long what is not urgent waits for something that goes the same way.
-const lingerMax = time.Millisecond
+// lingerDefault is how long what is not urgent waits for something that goes the same way.
+const lingerDefault = time.Millisecond
 
 // isUrgent tells whether an envelope should leave at once. A heartbeat that asks for no reply passes on what is committed, as the
 // next entries will: under load these follow within microseconds, and a frame of its own would wake up both ends for nothing.
@@ -25,14 +25,14 @@ func isUrgent(e *node.PeerEnvelope) bool {
 
 // linger has what waits sent in a moment, unless it has gone with something else by then. It is called with mu held.
 func (l *line) linger() {
-	if l.lingering {
+	if l.lingering || l.closed {
 		return
 	}
 	l.lingering = true
-	if l.lingered == nil {
-		l.lingered = time.AfterFunc(lingerMax, l.endLinger)
+	if linger := l.peer.links.cfg.linger; l.lingered == nil {
+		l.lingered = time.AfterFunc(linger, l.endLinger)
 	} else {
-		l.lingered.Reset(lingerMax)
+		l.lingered.Reset(linger)
 	}
 }
 

@@ -29,7 +29,9 @@ type linkConfig struct {
 	queueBytesMax, commandBytesMax int
 	// peerTimeout is after how much silence a system counts as unreachable.
 	peerTimeout time.Duration
-	logger      hclog.Logger
+	// linger is how long what is not urgent waits for something that goes the same way.
+	linger time.Duration
+	logger hclog.Logger
 	// publish takes events. It may block.
 	publish func(event any)
 	// meter makes the instruments. Nil: there are none.
@@ -55,6 +57,9 @@ func (c linkConfig) withDefaults() linkConfig {
 	}
 	if c.peerTimeout == 0 {
 		c.peerTimeout = time.Second
+	}
+	if c.linger == 0 {
+		c.linger = lingerDefault
 	}
 	if c.logger == nil {
 		c.logger = hclog.NewNullLogger()
