@@ -41,7 +41,7 @@ func benchStore(b *testing.B) *Store {
 		}
 	})
 	for len(s.spares.ready) < sparesMax { // as after some time
-		base, err := s.spares.create(s.spares.size)
+		base, err := s.spares.create(s.spares.size, atOnce)
 		if err != nil {
 			b.Fatal(err)
 		}

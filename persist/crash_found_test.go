@@ -70,7 +70,7 @@ func TestASpareDoesNotTakeThePlaceOfAnother(t *testing.T) {
 	disk := simfs.New()
 	must(t, disk.MkdirAll(storeDir))
 	former := &spares{fs: disk, dir: storeDir, size: segmentBytesMin}
-	must(t, former.prepare())
+	must(t, former.prepare(steadily))
 	s := &spares{fs: disk, dir: storeDir, size: segmentBytesMin}
 	names, err := disk.ReadDir(storeDir)
 	must(t, err)

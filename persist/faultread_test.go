@@ -134,7 +134,7 @@ func TestAFullDiskDoesNotKeepAStoreWithASpareFromOpening(t *testing.T) {
 	sp := newSpecimen(t, true)
 	disk := sp.disk.Kill()
 	spare := &spares{fs: disk, dir: sp.dir, size: onDisk(disk, 1).SegmentBytes}
-	must(t, spare.prepare())
+	must(t, spare.prepare(steadily))
 	disk.SetLimit(usedOf(disk))
 	sp.isWhole(t, disk)
 }

@@ -279,6 +279,9 @@ func (r *recovering) beginFresh(found *chain, end *replayed) error {
 	if err != nil {
 		return fmt.Errorf("persist: looking for spare segments in %s: %w", s.dir, err)
 	}
+	if err := s.spares.prepare(atOnce); err != nil {
+		return fmt.Errorf("persist: making a segment in %s: %w", s.dir, err)
+	}
 	if err := s.snapshots.init(); err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func TestWhatASpareHoldsMeansNothing(t *testing.T) {
 				disk, s := inMemory(t)
 				m := &twin{name: MemberName{"g", 1}}
 				must(t, m.open(s))
-				must(t, s.spares.prepare())
+				must(t, s.spares.prepare(steadily))
 				for first := s.wal.newest(); s.wal.newest() == first || s.wal.offset < s.wal.newest().size/2; {
 					if s.wal.newest() == first {
 						write(t, disk, filepath.Join(useDir, s.spares.ready[0]), content(disk, s))
@@ -111,25 +111,30 @@ func TestAWatermarkKnowsOfABatchThatIsGoneWithoutATrace(t *testing.T) {
 }
 
 // A log that is being written shares the disk with the next segment. No more zeros than a piece may lie in front of its sync,
-// unless it is that segment that it waits for.
+// and none where it is that segment that it waits for.
 func TestZerosDoNotPileUpInFrontOfTheLogsSync(t *testing.T) {
 	const pieces = 4
 	for name, c := range map[string]struct {
 		fill func(s *spares) error
 		want int64
 	}{
-		"nobody waits": {(*spares).prepare, zeroBytes},
+		"there is no log yet": {func(s *spares) error { return s.prepare(atOnce) }, pieces * zeroBytes},
+		"nobody waits":        {func(s *spares) error { return s.prepare(steadily) }, zeroBytes},
 		"the log waits for it": {func(s *spares) error {
 			f, err := s.take(segmentName(1), s.size)
 			if err != nil {
 				return err
 			}
-			return f.Close()
-		}, pieces * zeroBytes},
+			size, err := f.Size()
+			if err == nil && size != s.size {
+				err = fmt.Errorf("it has %d bytes", size)
+			}
+			return errors.Join(err, f.Close())
+		}, 0},
 		"the store is being closed": {func(s *spares) error {
-			defer s.hurry()()
-			return s.prepare()
-		}, pieces * zeroBytes},
+			defer s.await()()
+			return s.prepare(steadily)
+		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var dirty, most int64
@@ -151,4 +156,28 @@ func TestZerosDoNotPileUpInFrontOfTheLogsSync(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A log that has filled its segment does not wait until all of the next one is zeros.
+func TestZerosEndWhereTheLogWaitsForThem(t *testing.T) {
+	disk := &plantedFS{FS: simfs.New()}
+	must(t, disk.MkdirAll(useDir))
+	s := &spares{fs: disk, dir: useDir, size: 8 * zeroBytes}
+	written := 0
+	disk.write = func(f vfs.File, _ string, p []byte, offset int64) error {
+		if written++; written == 3 {
+			s.awaited.Add(1)
+		}
+		_, err := f.WriteAt(p, offset)
+		return err
+	}
+	must(t, s.prepare(steadily))
+	f, err := disk.Open(s.path(s.ready[0]))
+	must(t, err)
+	size, err := f.Size()
+	must(t, err)
+	if written != 3 || size != s.size {
+		t.Errorf("%d pieces were written of a spare with %d bytes, want 3 of %d", written, size, s.size)
+	}
+	must(t, f.Close())
 }

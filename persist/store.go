@@ -210,7 +210,7 @@ func (s *Store) close() error {
 		s.nudge()
 	}
 	<-s.done
-	defer s.spares.hurry()()
+	defer s.spares.await()()
 	s.chores.end()
 	var faults []error
 	if err := s.failure(); err != nil && !errors.Is(err, ErrClosed) {

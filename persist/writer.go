@@ -196,7 +196,7 @@ func (s *Store) prepareNext() {
 
 func (s *Store) prepareSpare() {
 	s.chores.do(func() {
-		if err := s.spares.prepare(); err != nil {
+		if err := s.spares.prepare(steadily); err != nil {
 			s.fail(fmt.Errorf("persist: preparing the next segment: %w", err))
 		}
 	})

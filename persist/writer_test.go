@@ -314,10 +314,10 @@ func TestCloseVouchesForWhatWasWrittenSinceTheStoreWasIdle(t *testing.T) {
 // A spare of a former life has a name that a new one must not take.
 func TestASpareIsNotReplacedByAnother(t *testing.T) {
 	disk, s := inMemory(t)
-	must(t, s.spares.prepare())
+	must(t, s.spares.prepare(steadily))
 	must(t, s.Close())
 	s = mustOpen(t, useDir, onDisk(disk, 2))
-	must(t, s.spares.prepare())
+	must(t, s.spares.prepare(steadily))
 	must(t, s.Close())
 	s = mustOpen(t, useDir, onDisk(disk, 3))
 	m := mustMember(t, s, "g", 1)
