@@ -55,6 +55,18 @@ func (c cell) String() string {
 	return fmt.Sprintf("%s, %d bytes, %d outstanding", c.Workload, c.PayloadBytes, c.Outstanding)
 }
 
+// settling is how many times as long a turn warms up where large commands go to disk: until logs write to files again that
+// they have used before, which costs a fraction of what new ones do.
+const settling = 5
+
+// warmUp is how long a turn of this cell warms up, where others do for that long.
+func (c cell) warmUp(usual time.Duration) time.Duration {
+	if workloadNamed(c.Workload).kind != inMemory && c.PayloadBytes >= 1<<10 {
+		return settling * usual
+	}
+	return usual
+}
+
 // A job is one turn of one contender.
 type job struct {
 	Cell             cell

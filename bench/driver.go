@@ -126,7 +126,7 @@ func (d *driver) turn(ctx context.Context, s *series) error {
 		return err
 	}
 	o, err := runTurn(ctx, job{
-		Cell: s.Cell, Contender: s.Contender, WarmUp: d.warmUp, Duration: d.duration, Dir: dir, Profiles: d.profiles,
+		Cell: s.Cell, Contender: s.Contender, WarmUp: s.Cell.warmUp(d.warmUp), Duration: d.duration, Dir: dir, Profiles: d.profiles,
 	})
 	if removed := os.RemoveAll(dir); removed != nil {
 		return removed

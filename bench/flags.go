@@ -39,7 +39,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	concurrency := set.String("concurrency", "1,64,1024", "how many requests are outstanding")
 	set.IntVar(&o.groups, "groups", 100, "how many idle groups W5 has")
 	set.DurationVar(&o.duration, "duration", 3*time.Second, "how long each turn is measured")
-	set.DurationVar(&o.warmUp, "warmup", time.Second, "how long each turn goes on before that")
+	set.DurationVar(&o.warmUp, "warmup", time.Second, "how long each turn goes on before that; five times as long where 1 KiB or more goes to disk")
 	set.IntVar(&o.rounds, "rounds", 3, "how many turns each contender has in each cell")
 	set.BoolVar(&o.quick, "quick", false, "few cells and short turns, in less than three minutes")
 	set.StringVar(&o.json, "json", "", "a `file` for the report as JSON; - is standard output, without a table")
