@@ -27,12 +27,10 @@ const (
 // A call is one request on its way to its one answer. The raft actor, which minds its deadline, and the
 // applier, which has its result, both may answer it: the first one does.
 type call struct {
-	kind callKind
 	// payload is the command, framed, or the question.
 	payload []byte
 	// change is the event that a change of members, a transfer or a snapshot asks for.
 	change node.Event
-	local  bool  // a query that need not be linearizable
 	min    Index // a query waits until this is applied
 
 	// timeout is how long the sender waits; zero is the default. deadline is the raft actor's clock at
@@ -40,36 +38,37 @@ type call struct {
 	timeout  time.Duration
 	deadline int64
 
-	// again: there was no room for it before.
-	again bool
-
 	// sender gets the reply as a message, with the tag in it, or asker gets it as it is. Neither is there
 	// if nobody waits.
 	sender *actor.PID
 	tag    uint64
 	asker  asker
 
-	// hops counts the members that have passed it on: one at most. direct: none is to. via is the leader that this
-	// member has passed it on to, or zero.
-	hops   uint8
-	direct bool
-	// errand is the number of the errand that it travels in to another system, or zero. Set by its client.
-	errand uint32
-	via    ID
-
-	answered atomic.Bool
-	// submitted: the node, or the leader, has been given the command. Unless the node turns it down it may stand in the
-	// log, even if that step fails, so that it may be applied whatever happens now. Owned by the raft actor.
-	submitted bool
-
-	// bytes is what it holds in memory. owned: it counts among what the raft actor holds, which sets both.
+	// via is the leader that this member has passed it on to, or zero.
+	via ID
+	// bytes is what it holds in memory. The raft actor sets it, and owned.
 	bytes int
-	owned bool
-
 	// member is the one that has taken the call in, or nil, and admitted when that was, if that is measured. Set by
 	// the raft actor.
 	member   *vitals
 	admitted time.Duration
+
+	// Small fields stand together: each command that is under way has a call.
+
+	// errand is the number of the errand that it travels in to another system, or zero. Set by its client.
+	errand   uint32
+	answered atomic.Bool
+	kind     callKind
+	// hops counts the members that have passed it on: one at most. direct: none is to.
+	hops   uint8
+	direct bool
+	local  bool // a query that need not be linearizable
+	again  bool // there was no room for it before
+	// submitted: the node, or the leader, has been given the command. Unless the node turns it down it may stand in the
+	// log, even if that step fails, so that it may be applied whatever happens now. Owned by the raft actor.
+	submitted bool
+	// owned: it counts among what the raft actor holds.
+	owned bool
 }
 
 // An asker has made a call that is not a message.

@@ -12,7 +12,9 @@ import (
 // calls are those that this member has taken and that may not be answered yet, and what they hold. Owned by the raft
 // actor.
 type calls struct {
-	open []*call
+	// open has also some that are answered, until they are dropped: when there are dropAt of them, and in each tick.
+	open   []*call
+	dropAt int
 	// own is what this actor holds: also of what it has passed on to a leader, and of what waits for an index. given is
 	// what it has ever handed to the applier, and back what the applier has let go of since: what waits for the machine
 	// takes room until the machine gets there, however long ago it was answered.
@@ -25,6 +27,9 @@ type calls struct {
 	// skip is how many are still to be refused before it is looked again for calls that are answered.
 	skip int
 }
+
+// dropMin is how many calls it is not worth while to look through.
+const dropMin = 1024
 
 // A holding counts calls, and what they hold in bytes.
 type holding struct{ calls, bytes int64 }
@@ -56,8 +61,9 @@ func (cs *calls) admit(c *call, clock int64, cfg *Config) bool {
 	if !cs.hasRoom(c, cfg) && !cs.makeRoom(c, cfg) {
 		return false
 	}
-	if len(cs.open) >= 2*(cfg.PendingMax+adminMax) {
-		cs.drop() // half of them at least are answered
+	if len(cs.open) >= max(cs.dropAt, dropMin) {
+		cs.drop()
+		cs.dropAt = 2 * len(cs.open) // those that are looked at again are at most as many as those that were taken
 	}
 	c.deadline = clock + int64(cfg.ticks(patience(c.timeout, cfg))) + 1 // a part of the first tick is over
 	cs.open = append(cs.open, c)

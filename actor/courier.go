@@ -34,7 +34,7 @@ type courier struct {
 	opening *op
 	// opened is when a session was opened last, and robbed counts those in a row that were lost soon after that.
 	opened int64
-	robbed int
+	robbed int32
 	// jitter is the part by which the pauses that begin in this turn are longer: one for all, so that they keep their
 	// order. But those for which there is no room each have their own.
 	jitter float64
@@ -199,7 +199,7 @@ func (k *courier) retry(o *op, rejected *Rejected) {
 }
 
 // pauseTicks is the pause after as many as were made before.
-func pauseTicks(before int) int64 { return min(int64(pauseTicksMin)<<min(before, 16), pauseTicksMax) }
+func pauseTicks(before int32) int64 { return min(int64(pauseTicksMin)<<min(before, 16), pauseTicksMax) }
 
 // pause has an op wait for its next attempt.
 func (k *courier) pause(o *op, ticks int64, jitter float64) {

@@ -34,14 +34,8 @@ type op struct {
 	// number is the place in the flight, and the sequence in a session. Guarded by flight.mu; it changes only where there
 	// are no sessions.
 	number uint64
-	// bytes is what the command or the question takes. Constant once the op has been let in, as are the next two.
+	// bytes is what the command or the question takes. Constant once the op has been let in.
 	bytes int
-	// direct: there was a session, or none is needed, so that whoever began it makes the first attempt.
-	direct bool
-	// wantsSession: it is the first that waits for one.
-	wantsSession bool
-	// parked: it waits for a session. Guarded by flight.mu.
-	parked bool
 
 	// What follows is handed on with the op: by the one who begins it to whoever answers, from there to the courier, and
 	// so on. current publishes it, for the courier's look at attempts that take too long.
@@ -53,23 +47,33 @@ type op struct {
 	// target is the actor that was asked, and since the courier's clock at that time.
 	target *actor.PID
 	since  int64
-	// retries counts pauses.
-	retries int
+	reply  reply
+	err    error
+
+	// current is the attempt that is out.
+	current atomic.Pointer[call]
+	// last is why the last attempt has failed.
+	last atomic.Pointer[Rejected]
+
+	// Small fields stand together, as in a call.
+
+	doubt atomic.Uint32
+	ended atomic.Bool
+	// left: it has left the flight.
+	left atomic.Bool
+	// retries counts pauses. Handed on with the op, as are the next two.
+	retries int32
 	// refused: there was no room for an attempt.
 	refused bool
 	// redirected: a hint to the leader has been followed without a pause.
 	redirected bool
-	reply      reply
-	err        error
-
-	// current is the attempt that is out.
-	current atomic.Pointer[call]
-	doubt   atomic.Uint32
-	// last is why the last attempt has failed.
-	last  atomic.Pointer[Rejected]
-	ended atomic.Bool
-	// left: it has left the flight.
-	left atomic.Bool
+	// direct: there was a session, or none is needed, so that whoever began it makes the first attempt. Constant once the
+	// op has been let in, as is the next.
+	direct bool
+	// wantsSession: it is the first that waits for one.
+	wantsSession bool
+	// parked: it waits for a session. Guarded by flight.mu.
+	parked bool
 }
 
 // Values of op.doubt.
