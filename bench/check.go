@@ -13,8 +13,12 @@ import (
 var errLost = errors.New("the replicas do not have what was acknowledged")
 
 // check waits until all replicas have applied the same, and holds that against
-// what the workers were told. It gives up when the context is done.
+// what the workers were told. It gives up when the context is done, or when no
+// replica has applied anything for checkPatience: some libraries bring a replica
+// that fell behind up slowly when nothing else is to be done.
 func check(ctx context.Context, look func() ([]tally, error), workers []*worker) error {
+	var applied uint64
+	progress := time.Now()
 	for {
 		tallies, err := look()
 		if err != nil {
@@ -29,11 +33,22 @@ func check(ctx context.Context, look func() ([]tally, error), workers []*worker)
 		if behind == nil {
 			return nil
 		}
-		if ctx.Err() != nil {
+		if now := appliedBy(tallies); now != applied {
+			applied, progress = now, time.Now()
+		}
+		if ctx.Err() != nil || time.Since(progress) > checkPatience {
 			return fmt.Errorf("%w: %w", errLost, behind)
 		}
 		pause(ctx, 10*time.Millisecond)
 	}
+}
+
+// appliedBy is how many commands the replicas have applied together.
+func appliedBy(tallies []tally) (sum uint64) {
+	for i := range tallies {
+		sum += tallies[i].Applied
+	}
+	return sum
 }
 
 // compare says in what the replicas differ from each other, or from what was

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -105,6 +106,48 @@ func TestTheCheckFindsWhatAContenderDoesWrong(t *testing.T) {
 			if err := check(ctx, test.deployment.tallies, l.workers); !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
+		})
+	}
+}
+
+// A replica that gets on is waited for, however slow it is; one that stands still is not.
+func TestTheCheckWaitsForReplicasThatGetOn(t *testing.T) {
+	for name, test := range map[string]struct {
+		every time.Duration // after which the third replica applies another command
+		took  time.Duration
+		want  error
+	}{
+		"slow":  {checkPatience - time.Second, 3 * (checkPatience - time.Second), nil},
+		"stuck": {time.Hour, checkPatience, errLost},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &worker{acknowledged: 3}
+				replicas := make([]tally, 3)
+				command := make([]byte, commandBytesMin)
+				apply := func(r *tally) {
+					number(command, 0, r.Applied+1)
+					r.apply(command)
+				}
+				for range 3 {
+					apply(&replicas[0])
+					apply(&replicas[1])
+				}
+				began, next := time.Now(), time.Now().Add(test.every)
+				look := func() ([]tally, error) {
+					if !time.Now().Before(next) {
+						next = next.Add(test.every)
+						apply(&replicas[2])
+					}
+					return replicas, nil
+				}
+				if err := check(t.Context(), look, []*worker{w}); !errors.Is(err, test.want) {
+					t.Errorf("got %v, want %v", err, test.want)
+				}
+				if took := time.Since(began); took < test.took || took > test.took+time.Second {
+					t.Errorf("took %s, want %s", took, test.took)
+				}
+			})
 		})
 	}
 }

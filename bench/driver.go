@@ -55,7 +55,7 @@ func runTurn(ctx context.Context, j job) (outcome, error) {
 
 // turnTime bounds what a turn may take beside the load: startTime, drainTime,
 // checkTime, and stopping.
-const turnTime = 3 * time.Minute
+const turnTime = 7 * time.Minute
 
 // A series is what one contender has shown in one cell.
 type series struct {

@@ -15,9 +15,10 @@ import (
 
 // Bounds of what is not measured.
 const (
-	startTime  = 60 * time.Second
-	checkTime  = 30 * time.Second
-	settleTime = 3 * time.Second // until idle groups are idle
+	startTime     = 60 * time.Second
+	checkTime     = 5 * time.Minute
+	checkPatience = 15 * time.Second // with replicas that apply nothing
+	settleTime    = 3 * time.Second  // until idle groups are idle
 )
 
 // errCannot is what a turn says that a contender is not made for.
