@@ -63,7 +63,6 @@ func (cs *calls) admit(c *call, clock int64, cfg *Config) bool {
 	}
 	if len(cs.open) >= max(cs.dropAt, dropMin) {
 		cs.drop()
-		cs.dropAt = 2 * len(cs.open) // those that are looked at again are at most as many as those that were taken
 	}
 	c.deadline = clock + int64(cfg.ticks(patience(c.timeout, cfg))) + 1 // a part of the first tick is over
 	cs.open = append(cs.open, c)
@@ -148,6 +147,7 @@ func (cs *calls) drop() {
 		}
 		return true
 	})
+	cs.dropAt = 2 * len(cs.open) // so that no more are looked at again than are taken until then
 }
 
 // expire answers those whose time is up.
